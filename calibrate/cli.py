@@ -1,0 +1,148 @@
+"""The verb `calibrate`: options, progress, summary. Heavy imports wait until there is work."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import Any
+
+import click
+
+
+@click.command()
+@click.argument("reference", nargs=-1, required=True, type=click.Path())
+@click.option(
+    "-o", "--output", "model", required=True, type=click.Path(), help="The model to write."
+)
+@click.option(
+    "--group", metavar="REGEX", help="One capture: what recordings share, as the speaker."
+)
+@click.option("--components", default=0.99, show_default=True, help="Share of variance to explain.")
+@click.option("--clusters", default=10, show_default=True, help="Clusters of error profiles.")
+@click.option("--false-alarm-rate", type=float, help="Largest p that alarms.  [default: 0.01]")
+@click.option(
+    "--mode", type=click.Choice(["event", "continuous"]), default="event", show_default=True
+)
+@click.option("--duration", default=1.0, show_default=True, help="Longest sound, or window, in s.")
+@click.option("--hop", type=float, help="Continuous mode: s between windows.  [default: half]")
+@click.option("--seed", default=42, show_default=True, help="Of the forest, k-means and the maps.")
+@click.option("--jobs", default=-1, show_default=True, help="Files read at once; -1: all cores.")
+@click.option("--no-maps", is_flag=True, help="Do not draw PaCMAP maps.")
+@click.option("--replace", is_flag=True, help="Overwrite the model; names of clusters move along.")
+def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
+    """Learn from recordings how a sound should be.
+
+    REFERENCE are audio files and folders of them, of the sound as it should be.
+    """
+    from model.storage import check_writable, write_model
+    from model.summary import describe
+
+    _check(options)
+    check_writable(model, options["replace"])
+    with Progress() as progress:
+        detector = _fit(reference, options, progress)
+    detector, lost_names = _keep_names(detector, model)
+    detector = write_model(model, detector)
+    click.echo(describe(detector))
+    if lost_names:
+        click.echo(f"\nnames without a cluster now: {', '.join(lost_names)}")
+    click.echo(f"\n{model} is written. Try: offkey replay {model} FILE")
+
+
+def _check(options: dict[str, Any]) -> None:
+    from model.errors import InputError
+
+    if not 0 < options["components"] < 1:
+        raise InputError("--components is a share of the variance between 0 and 1, such as 0.99.")
+    if options["clusters"] < 1:
+        raise InputError("--clusters takes at least 1.")
+    if options["jobs"] == 0:
+        raise InputError("--jobs takes -1 for all cores, or a number of them.")
+    if not 0 <= options["seed"] < 2**32:
+        raise InputError("--seed takes a whole number from 0 to 4294967295.")
+    if options["hop"] is not None and options["mode"] == "event":
+        raise InputError("--hop belongs to continuous mode.", "Add --mode continuous.")
+
+
+def _fit(reference: tuple[str, ...], options: dict[str, Any], progress: Progress) -> Any:
+    from calibrate.fitting import Settings, fit_detector
+    from calibrate.maps import can_map
+    from calibrate.reference import check_group_pattern, group_recordings, read_reference
+    from model.audio import find_recordings
+    from model.conformity import check_false_alarm_rate
+    from model.features import make_front_end
+    from model.segmenter import Segmentation
+
+    check_false_alarm_rate(options["false_alarm_rate"])
+    pattern = check_group_pattern(options["group"])
+    duration_s, hop_s = options["duration"], options["hop"]
+    front_end = make_front_end("spectrum", duration_s)
+    segmentation = Segmentation(options["mode"], duration_s, hop_s or duration_s / 2)
+    maps = not options["no_maps"]
+    if maps and not can_map():
+        click.echo("No maps: pip install 'offkey[maps]' brings pacmap to draw them.", err=True)
+        maps = False
+    read = read_reference(
+        find_recordings(reference), front_end, segmentation, options["jobs"], progress
+    )
+    settings = Settings(
+        options["components"],
+        options["clusters"],
+        options["false_alarm_rate"],
+        options["seed"],
+        maps,
+    )
+    groups = group_recordings(read.names, pattern)
+    return fit_detector(read, groups, front_end, segmentation, settings, progress)
+
+
+def _keep_names(detector: Any, path: str) -> tuple[Any, tuple[str, ...]]:
+    """Names that a person gave in the model that is replaced; none where that cannot be read."""
+    from dataclasses import replace
+    from pathlib import Path
+
+    from model.errors import ModelError
+    from model.storage import read_model
+
+    if not Path(path).exists():
+        return detector, ()
+    try:
+        old = read_model(path)
+    except ModelError as error:
+        click.echo(f"No names are kept from the old model: {error}", err=True)
+        return detector, ()
+    clusters, lost = detector.clusters.named_like(old.clusters)
+    return replace(detector, clusters=clusters), lost
+
+
+class Progress:
+    """A bar on stderr for each step of the work; only its name where stderr is not a terminal."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+        self._step = ""
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._close()
+
+    def __call__(self, step: str, done: int, total: int) -> None:
+        """Show that `done` of `total` parts of a step are done."""
+        if step != self._step:
+            self._close()
+            self._step = step
+            self._bar = click.progressbar(length=total, label=f"{step:<8}", file=sys.stderr)
+            self._bar.__enter__()
+        self._bar.update(done - self._bar.pos)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.__exit__(None, None, None)
+            self._bar = None

@@ -1,0 +1,127 @@
+"""Folds by group, held-out scores and profiles: how odd are sounds that the detector never heard?"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.card import FalseAlarms
+from model.conformity import Conformity
+from model.detector import RawScores, raw_scores
+from model.features import Features
+from model.isolation import IsolationForest
+from model.subspace import Subspace
+
+MOST_FOLDS = 5
+RATES = (0.01, 0.05, 0.10)
+Fit = Callable[[Features], tuple[Subspace, IsolationForest]]
+Folds = NDArray[np.int64]
+"""Fold of each segment, shape `(n_segments,)`; −1 for a window left out at a border."""
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Scores of each sound by a detector that was fitted without the sound's own group."""
+
+    kept: NDArray[np.int64]
+    """Indices of the segments that have a held-out score, ascending, shape `(n,)`."""
+    scores: RawScores
+    in_sample_p: NDArray[np.float64]
+    """Joint p among the scores that the same detector gives to what it was fitted on, `(n,)`."""
+
+
+def folds_by_group(groups: Sequence[str]) -> Folds:
+    """Groups in sorted order; the i-th goes to fold `i mod min(5, groups)`."""
+    ordered = sorted(set(groups))
+    n_folds = min(MOST_FOLDS, len(ordered))
+    fold = {group: i % n_folds for i, group in enumerate(ordered)}
+    return np.array([fold[group] for group in groups])
+
+
+def folds_in_time(recording: NDArray[np.int64], duration_s: float, hop_s: float) -> Folds:
+    """Every recording cut into five contiguous pieces, for windows of too few groups.
+
+    At each border as many windows are left out as overlap with the piece before; at least one.
+    """
+    left_out = max(1, math.ceil(duration_s / hop_s - 1e-9) - 1)
+    folds = np.empty(len(recording), np.int64)
+    for index in np.unique(recording):
+        windows = np.flatnonzero(recording == index)
+        piece = np.arange(len(windows)) * MOST_FOLDS // len(windows)
+        borders = np.flatnonzero(np.diff(piece)) + 1
+        for border in borders:
+            piece[border : border + left_out] = -1
+        folds[windows] = piece
+    return folds
+
+
+def crossfit(
+    features: Features, folds: Folds, fit: Fit, offset: float, step: Callable[[], None]
+) -> HeldOut:
+    """Fit on all folds but one, score that one, for each. `step` is called after every fold.
+
+    A held-out isolation score uses its fold's forest with the final forest's `offset`.
+    """
+    kept = np.flatnonzero(folds >= 0)
+    isolation, reconstruction, in_sample_p = (np.empty(len(features)) for _ in range(3))
+    profiles: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
+    for fold in range(int(folds.max()) + 1):
+        inside, outside = (
+            np.flatnonzero(folds == fold),
+            np.flatnonzero((folds >= 0) & (folds != fold)),
+        )
+        subspace, forest = fit(features[outside])
+        forest = replace(forest, offset=offset)
+        fitted = raw_scores(subspace, forest, features[outside])
+        held_out = raw_scores(subspace, forest, features[inside])
+        isolation[inside], reconstruction[inside] = held_out.isolation, held_out.reconstruction
+        ranked = Conformity(fitted.isolation, fitted.reconstruction)
+        in_sample_p[inside] = ranked.p_values(held_out.isolation, held_out.reconstruction).joint
+        profiles.append((inside, held_out.profiles))
+        step()
+    banded = np.empty((len(features), profiles[0][1].shape[1]))
+    for inside, rows in profiles:
+        banded[inside] = rows
+    scores = RawScores(isolation[kept], reconstruction[kept], banded[kept])
+    return HeldOut(kept, scores, in_sample_p[kept])
+
+
+def false_alarm_table(
+    held_out: HeldOut, folds: Folds, groups: NDArray[np.str_]
+) -> tuple[FalseAlarms, ...]:
+    """Each fold's scores ranked against the other folds' held-out scores.
+
+    `folds` and `groups` belong to the kept segments, shape `(n,)`.
+    """
+    p, smallest = np.empty(len(folds)), 0.0
+    for fold in np.unique(folds):
+        inside = folds == fold
+        scores = held_out.scores
+        others = Conformity(scores.isolation[~inside], scores.reconstruction[~inside])
+        p[inside] = others.p_values(scores.isolation[inside], scores.reconstruction[inside]).joint
+        smallest = max(smallest, others.smallest_p)
+    return tuple(_row(rate, p, held_out.in_sample_p, groups, smallest) for rate in RATES)
+
+
+def _row(
+    rate: float,
+    p: NDArray[np.float64],
+    in_sample_p: NDArray[np.float64],
+    groups: NDArray[np.str_],
+    smallest: float,
+) -> FalseAlarms:
+    names, index = np.unique(groups, return_inverse=True)
+    shares = np.bincount(index, p <= rate) / np.bincount(index)
+    worst = int(np.argmax(shares))
+    return FalseAlarms(
+        rate=rate,
+        mean=float(np.mean(p <= rate)),
+        worst=float(shares[worst]),
+        worst_group=str(names[worst]),
+        in_sample=float(np.mean(in_sample_p <= rate)),
+        measurable=smallest <= rate,
+    )

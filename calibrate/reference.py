@@ -1,0 +1,192 @@
+"""The reference set: find, read and group recordings; what was skipped and why."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.audio import FoundFiles, read_recording
+from model.errors import AudioError, InputError, shown
+from model.features import Features, FrontEnd
+from model.segmenter import Segmentation, cut_recording
+
+Progress = Callable[[str, int, int], None]
+"""Called with a word for the step, how much is done, and of how much."""
+
+FEWEST = 20
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What was learnt from the recordings, in sorted order of their paths."""
+
+    names: tuple[str, ...]
+    """Paths of the recordings in use."""
+    features: Features
+    """Shape `(n_segments, n_features)`."""
+    recording: NDArray[np.int64]
+    """Index into `names` of each segment's recording, shape `(n_segments,)`."""
+    skipped: tuple[tuple[str, str], ...]
+    clipped: tuple[str, ...]
+    ignored_files: int
+    identical: int
+    digest: str
+    snr_range_db: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class Groups:
+    """What recordings share that a new one will not."""
+
+    of_recording: tuple[str, ...]
+    rule: str
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All groups in sorted order."""
+        return tuple(sorted(set(self.of_recording)))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """One recording: features, or why there are none."""
+
+    features: tuple[Features, ...] = ()
+    snr_db: tuple[float, ...] = ()
+    clipped: bool = False
+    digest: bytes = b""
+    skipped: str | None = None
+
+
+def read_reference(
+    found: FoundFiles,
+    front_end: FrontEnd,
+    segmentation: Segmentation,
+    jobs: int,
+    progress: Progress,
+) -> Reference:
+    """Read all recordings, in parallel. A bad one is skipped and listed.
+
+    Raises InputError where fewer than 20 sounds are left.
+    """
+    from joblib import Parallel, delayed
+
+    # Threads: decoding, resampling and the FFT all let go of the interpreter lock.
+    parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
+    work = (delayed(_read)(path, front_end, segmentation) for path in found.paths)
+    results: list[_Read] = []
+    for done, result in enumerate(parallel(work), start=1):
+        results.append(result)
+        progress("reading", done, len(found.paths))
+    pairs = list(zip(found.paths, results, strict=True))
+    used = [(path, read) for path, read in pairs if read.skipped is None]
+    skipped = tuple((shown(path), read.skipped) for path, read in pairs if read.skipped is not None)
+    rows = [row for _, read in used for row in read.features]
+    _refuse_too_few(len(rows), segmentation.mode, found, skipped)
+    snr_db = [value for _, read in used for value in read.snr_db]
+    digests = [read.digest for _, read in used]
+    return Reference(
+        names=tuple(path for path, _ in used),
+        features=np.array(rows),
+        recording=np.repeat(np.arange(len(used)), [len(read.features) for _, read in used]),
+        skipped=skipped,
+        clipped=tuple(shown(path) for path, read in used if read.clipped),
+        ignored_files=found.ignored,
+        identical=len(digests) - len(set(digests)),
+        digest=hashlib.sha256(b"".join(digests)).hexdigest(),
+        snr_range_db=(min(snr_db), max(snr_db)) if snr_db else None,
+    )
+
+
+def _read(path: str, front_end: FrontEnd, segmentation: Segmentation) -> _Read:
+    limit_s = segmentation.duration_s if segmentation.mode == "event" else None
+    try:
+        recording = read_recording(path, front_end.rate_hz, limit_s)
+        digest = hashlib.sha256(Path(path).read_bytes()).digest()
+    except AudioError as error:
+        return _Read(skipped=f"{error.reason}: {error.sentence}")
+    segments = cut_recording(recording, segmentation)
+    features, snr_db = [], []
+    for segment in segments:
+        row = None if segment.reason else front_end.features(segment.samples)
+        if row is not None:
+            features.append(row)
+            snr_db += [segment.snr_db] if segment.snr_db is not None else []
+    if not features:
+        return _Read(skipped=segments[0].reason if segments else "too short")
+    clipped = any(segment.clipped for segment in segments)
+    return _Read(tuple(features), tuple(snr_db), clipped, digest)
+
+
+def _refuse_too_few(
+    n: int, mode: str, found: FoundFiles, skipped: Sequence[tuple[str, str]]
+) -> None:
+    if n >= FEWEST:
+        return
+    what = "recordings" if mode == "event" else "windows"
+    sentence = f"{n} usable {what} are too few to calibrate on: it takes at least {FEWEST}."
+    if not found.paths:
+        sentence = "No audio files were found there."
+    hint = f"{found.ignored:,} other or hidden files were passed over." if found.ignored else ""
+    if skipped:
+        listed = "; ".join(f"{name}: {reason}" for name, reason in skipped[:5])
+        hint = f"Skipped {len(skipped):,}: {listed}{' …' if len(skipped) > 5 else ''}"
+    raise InputError(sentence, hint)
+
+
+def check_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
+    """Compile `--group`. Raises InputError unless it has exactly one capture group."""
+    if pattern is None:
+        return None
+    try:
+        compiled = re.compile(pattern)
+    except re.error as error:
+        raise InputError(f"--group is not a regular expression: {error}.") from error
+    if compiled.groups != 1:
+        raise InputError(
+            f"--group needs exactly one group in parentheses, not {compiled.groups}.",
+            r"For example: --group '_(\d+)_'",
+        )
+    return compiled
+
+
+def group_recordings(names: Sequence[str], pattern: re.Pattern[str] | None = None) -> Groups:
+    """Group recordings by `pattern`, else by their names, else by folder, else each by itself.
+
+    Raises InputError where the pattern does not match a name.
+    """
+    if pattern is not None:
+        matches = [pattern.search(name) for name in names]
+        unmatched = [name for name, match in zip(names, matches, strict=True) if not match]
+        if unmatched:
+            raise InputError(
+                f"--group does not match {len(unmatched):,} of {len(names):,} names, "
+                f"for example {shown(unmatched[0])}."
+            )
+        found = tuple(match[1] or "" for match in matches if match)
+        return _unless_single(found, f"by --group {pattern.pattern}", names)
+    second = _second_fields(names)
+    if second is not None:
+        return Groups(second, "by the second field of the file names (a_b_c)")
+    folders = tuple(str(PurePath(name).parent) for name in names)
+    return _unless_single(folders, "by folder", names)
+
+
+def _second_fields(names: Sequence[str]) -> tuple[str, ...] | None:
+    fields = [PurePath(name).stem.split("_") for name in names]
+    if not all(len(parts) == 3 and all(parts) for parts in fields):
+        return None
+    second = tuple(parts[1] for parts in fields)
+    return second if 5 <= len(set(second)) <= len(names) / 2 else None
+
+
+def _unless_single(groups: tuple[str, ...], rule: str, names: Sequence[str]) -> Groups:
+    if len(set(groups)) > 1:
+        return Groups(groups, rule)
+    return Groups(tuple(names), "each recording by itself")

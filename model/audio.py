@@ -1,0 +1,320 @@
+"""Any audio file to mono float32 blocks, and the one resampler that files and live sources share.
+
+What lives here: reading, mixing down, finding files, levels, states of the input. Foreign exceptions
+of soundfile are translated here. What does not: cutting into segments (segmenter.py).
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import soxr
+from numpy.typing import NDArray
+
+from model.errors import AudioError, InputError, shown
+
+Samples = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+AUDIO_SUFFIXES = frozenset(
+    ".aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .w64 .wav .wave".split()
+)
+SILENT_PEAK = 10 ** (-90 / 20)
+FULL_SCALE = 0.99
+BLOCK_S = 0.5
+NONE: Indices = np.empty(0, np.int64)
+
+
+@dataclass(frozen=True)
+class Block:
+    """What a source delivers at once."""
+
+    samples: Samples
+    """Mono, shape `(n,)`, full scale is 1; always finite."""
+    start: int
+    """Absolute index of the first sample on the source's time line, lost samples included."""
+    lost: int = 0
+    """Samples lost just before `start`."""
+    overloads: Indices = field(default_factory=NONE.copy)
+    """Absolute indices of clipped samples."""
+    not_finite: Indices = field(default_factory=NONE.copy)
+    """Absolute indices of samples that were NaN or infinite and are 0 here."""
+
+    @property
+    def end(self) -> int:
+        """Absolute index after the last sample."""
+        return self.start + len(self.samples)
+
+
+@dataclass(frozen=True)
+class Recording:
+    """A file, read, mixed down and resampled."""
+
+    samples: Samples
+    """Mono, shape `(n,)`, at `rate_hz`."""
+    rate_hz: int
+    duration_s: float
+    """Length of the whole file, also where only its beginning was read."""
+    overloads: Indices = field(default_factory=NONE.copy)
+    not_finite: Indices = field(default_factory=NONE.copy)
+    state: str | None = None
+    """`digital zero`, `silent`, `too short` (no samples), or None where there is sound."""
+
+
+class Mixdown:
+    """Frames of any number of channels to mono; remembers one frame, to see clipping across blocks.
+
+    A sample counts as clipped when some channel is beyond full scale, or stays at full scale
+    (from 0.99: 8-bit audio ends at 0.992) with exactly the value of the sample before.
+    """
+
+    def __init__(self, channel: int | None = None) -> None:
+        self.channel = channel
+        self._last: NDArray[np.float32] | None = None
+
+    def reset(self) -> None:
+        """Forget the last frame, as after a loss."""
+        self._last = None
+
+    def push(self, frames: NDArray[np.float32], start: int, lost: int = 0) -> Block:
+        """Mix `frames`, shape `(n, channels)`, that begin at absolute index `start`."""
+        if self.channel is not None:
+            frames = frames[:, self.channel : self.channel + 1]
+        finite = np.isfinite(frames)
+        not_finite = NONE
+        if not finite.all():
+            not_finite = start + np.flatnonzero(~finite.all(axis=1))
+            frames = np.where(finite, frames, np.float32(0))
+        if lost:
+            self.reset()
+        overloads = start + self._clipped(frames)
+        mono = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
+        return Block(np.ascontiguousarray(mono), start, lost, overloads, not_finite)
+
+    def _clipped(self, frames: NDArray[np.float32]) -> Indices:
+        if not len(frames):
+            return NONE
+        before = np.zeros_like(frames)
+        before[1:] = frames[:-1]
+        if self._last is not None:
+            before[0] = self._last
+        self._last = frames[-1].copy()
+        size = np.abs(frames)
+        if size.max() < FULL_SCALE:
+            return NONE
+        held = (size >= FULL_SCALE) & (frames == before)
+        return np.flatnonzero((held | (size > 1)).any(axis=1))
+
+
+class Resampler:
+    """Blocks at one rate to blocks at another; equals one-shot resampling to the last bit.
+
+    soxr, quality HQ. After a loss the stream starts anew at the block's own place.
+    """
+
+    def __init__(self, rate_in_hz: int, rate_out_hz: int) -> None:
+        self.rate_in_hz = rate_in_hz
+        self.rate_out_hz = rate_out_hz
+        self.reset()
+
+    def reset(self) -> None:
+        """Start anew with the next block."""
+        self._stream = soxr.ResampleStream(
+            self.rate_in_hz, self.rate_out_hz, 1, dtype="float32", quality="HQ"
+        )
+        self._next: int | None = None
+
+    def push(self, block: Block) -> Iterator[Block]:
+        """Resample one block; before a loss, what the filter still holds comes first."""
+        if block.lost and self._next is not None:
+            yield self._out(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
+            self.reset()
+        lost = 0
+        if self._next is None:
+            self._next = self._index(block.start)
+            lost = self._index(block.lost)
+        yield self._out(self._stream.resample_chunk(block.samples), lost, block)
+
+    def flush(self) -> Block | None:
+        """The end of the stream: what the filter still holds."""
+        if self._next is None:
+            return None
+        block = self._out(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
+        self.reset()
+        return block
+
+    def _index(self, index: int) -> int:
+        return -(-index * self.rate_out_hz // self.rate_in_hz)
+
+    def _out(self, samples: Samples, lost: int = 0, source: Block | None = None) -> Block:
+        assert self._next is not None
+        start, self._next = self._next, self._next + len(samples)
+        if source is None:
+            return Block(samples, start, lost)
+        scale = self.rate_out_hz / self.rate_in_hz
+        marks = ((m * scale).astype(np.int64) for m in (source.overloads, source.not_finite))
+        return Block(samples, start, lost, *marks)
+
+
+def resample(samples: Samples, rate_in_hz: int, rate_out_hz: int) -> Samples:
+    """One-shot soxr HQ resampling of mono `samples`, shape `(n,)`."""
+    if not len(samples):
+        return samples
+    resampled: Samples = soxr.resample(samples, rate_in_hz, rate_out_hz, quality="HQ")
+    return resampled
+
+
+def level_dbfs(samples: Samples) -> float | None:
+    """RMS level; a full-scale sine is −3.01 dBFS. None where there is nothing to measure."""
+    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    return 10 * math.log10(power) if power > 0 else None
+
+
+def input_state(samples: Samples) -> str | None:
+    """`digital zero` where all samples are equal, `silent` below a peak of −90 dBFS, else None.
+
+    Equal to within single precision of the resampler, which lets a constant ripple by that much.
+    """
+    if not len(samples):
+        return "too short"
+    low, high = float(samples.min()), float(samples.max())
+    peak = max(-low, high)
+    if high - low <= 1e-6 * peak:
+        return "digital zero"
+    return "silent" if peak < SILENT_PEAK else None
+
+
+class AudioReader:
+    """An open audio file as an iterator of blocks; a context manager.
+
+    Raises AudioError on opening what cannot be read, and in the middle where decoding fails.
+    `cut_short` says after the last block whether the file ended before its header's promise.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        self._file = _open(path)
+        self.rate_hz: int = self._file.samplerate
+        self.frames: int = self._file.frames
+        self.duration_s = self.frames / self.rate_hz
+        self.cut_short = _is_cut_short(self._file.extra_info)
+
+    def __enter__(self) -> AudioReader:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._file.close()
+
+    def blocks(self, block_s: float = BLOCK_S, limit_s: float | None = None) -> Iterator[Block]:
+        """Mono blocks of `block_s` seconds, of the first `limit_s` seconds where that is given."""
+        size = max(1, round(block_s * self.rate_hz))
+        stop = self.frames if limit_s is None else math.ceil(limit_s * self.rate_hz)
+        mixdown = Mixdown()
+        start = 0
+        while start < stop:
+            try:
+                frames = self._file.read(min(size, stop - start), dtype="float32", always_2d=True)
+            except (soundfile.SoundFileError, RuntimeError) as error:
+                raise AudioError(f"{shown(self.path)} is damaged: decoding stops there.") from error
+            if not len(frames):
+                self.cut_short = self.cut_short or start < self.frames
+                return
+            yield mixdown.push(frames, start)
+            start += len(frames)
+
+
+def read_recording(
+    path: str | os.PathLike[str], rate_hz: int, limit_s: float | None = None
+) -> Recording:
+    """Read a file as mono at `rate_hz`; with `limit_s`, only what its beginning depends on.
+
+    Raises AudioError for a file that is not audio, is damaged or cut short.
+    """
+    with AudioReader(path) as reader:
+        # Half a second beyond the limit is far more than the resampling filter reaches.
+        blocks = list(reader.blocks(limit_s=None if limit_s is None else limit_s + 0.5))
+        if reader.cut_short:
+            raise AudioError(f"{shown(path)} is cut short: it holds less than its header says.")
+        samples = np.concatenate([b.samples for b in blocks]) if blocks else np.empty(0, np.float32)
+        state = input_state(samples)
+        resampled = resample(samples, reader.rate_hz, rate_hz)
+        marks = [
+            np.concatenate([NONE, *(getattr(b, name) for b in blocks)]) * rate_hz // reader.rate_hz
+            for name in ("overloads", "not_finite")
+        ]
+        if limit_s is not None:
+            resampled = resampled[: math.ceil(limit_s * rate_hz)]
+        return Recording(resampled, rate_hz, reader.duration_s, *marks, state)
+
+
+def _open(path: str | os.PathLike[str]) -> Any:
+    # libsndfile's own message for a missing or forbidden file is vague: ask the system first.
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        what = "is a dangling link" if os.path.islink(path) else _strerror(error)
+        raise AudioError(f"{shown(path)} {what}.") from error
+    name = os.fspath(path) if os.name == "nt" else os.fsencode(path)
+    try:
+        return soundfile.SoundFile(name)
+    except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
+        raise AudioError(f"{shown(path)} is not an audio file that can be read.") from error
+
+
+def _strerror(error: OSError) -> str:
+    if isinstance(error, FileNotFoundError):
+        return "does not exist"
+    if isinstance(error, IsADirectoryError):
+        return "is a folder"
+    return f"cannot be opened ({error.strerror})"
+
+
+def _is_cut_short(log: str) -> bool:
+    """Whether libsndfile's log of a WAV header says that the data chunk is not all there.
+
+    Sizes near 2 or 4 GiB are what programs write that do not know the length yet: a pipe's header.
+    """
+    match = re.search(r"^\s*data\s*:\s*(\d+)\s*\(should be\s*(\d+)\)", log, re.MULTILINE)
+    return bool(match) and int(match[1]) > int(match[2]) and int(match[1]) < 0x7FFF0000
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """Candidates in a stable order, and how many other or hidden files were passed over."""
+
+    paths: tuple[str, ...]
+    ignored: int
+
+
+def find_recordings(given: Iterable[str]) -> FoundFiles:
+    """Files as given, and what known audio files the given folders hold, sorted by path.
+
+    Symbolic links to files are followed, to folders not. Raises InputError for a missing path.
+    """
+    paths: list[str] = []
+    ignored = 0
+    for path in given:
+        if os.path.isdir(path):
+            for folder, subfolders, files in os.walk(path):
+                subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+                names = [name for name in files if _is_candidate(folder, name)]
+                ignored += len(files) - len(names)
+                paths += [os.path.join(folder, name) for name in names]
+        elif os.path.lexists(path):
+            paths.append(path)
+        else:
+            raise InputError(f"{shown(path)} does not exist.", "Name a file or a folder.")
+    return FoundFiles(tuple(sorted(dict.fromkeys(paths))), ignored)
+
+
+def _is_candidate(folder: str, name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES

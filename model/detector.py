@@ -1,0 +1,151 @@
+"""Detector: features, subspace, forest, conformity and clusters composed; a segment in, a Score out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.card import ModelCard
+from model.conformity import Conformity, Thresholds, resolve_false_alarm_rate
+from model.features import Features, FrontEnd, band_means
+from model.isolation import IsolationForest
+from model.profiles import ProfileClusters
+from model.segmenter import Segment, Segmentation
+from model.subspace import Subspace, reconstruction_error
+
+NORMAL, ANOMALOUS, NOT_SCORED = "normal", "anomalous", "not scored"
+
+
+@dataclass(frozen=True)
+class Score:
+    """What the detector says of one segment. All numbers grow with oddness but the p-values."""
+
+    verdict: str
+    """`normal`, `anomalous` or `not scored`."""
+    reason: str | None = None
+    """Why it is not scored; then everything below is None."""
+    outside_conditions: bool = False
+    """The signal-to-noise ratio is outside the range of the reference set."""
+    isolation_score: float | None = None
+    reconstruction_error: float | None = None
+    isolation_p: float | None = None
+    reconstruction_p: float | None = None
+    p: float | None = None
+    """Share of held-out reference sounds at least as odd by either score."""
+    cluster: int | None = None
+    cluster_name: str | None = None
+    cluster_distance: float | None = None
+    """Distance to the nearest cluster divided by its reach."""
+    unlike_any: bool | None = None
+    """The distance is beyond the reach."""
+    profile: tuple[float, ...] | None = None
+    """Error profile, mean over each of the 64 bands."""
+
+
+@dataclass(frozen=True)
+class ScoredSegment:
+    """A segment with what the detector says of it."""
+
+    segment: Segment
+    score: Score
+
+
+@dataclass(frozen=True)
+class RawScores:
+    """Both scores and the banded profiles of many sounds, before they are ranked."""
+
+    isolation: NDArray[np.float64]
+    """Shape `(n,)`."""
+    reconstruction: NDArray[np.float64]
+    """Shape `(n,)`."""
+    profiles: NDArray[np.float64]
+    """Shape `(n, 64)`."""
+
+
+@dataclass(frozen=True)
+class Detector:
+    """Everything that is known about a sound; immutable."""
+
+    front_end: FrontEnd
+    segmentation: Segmentation
+    subspace: Subspace
+    forest: IsolationForest
+    conformity: Conformity
+    clusters: ProfileClusters
+    false_alarm_rate: float
+    card: ModelCard
+    maps: dict[str, NDArray[np.float32]]
+    """PaCMAP coordinates of the reference by name, shape `(n, 2)`; may be empty."""
+    digest: str = ""
+    """SHA-256 of the model file; empty for a model that was never saved."""
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """Scores that alone make a segment anomalous at the false-alarm rate."""
+        return self.conformity.thresholds(self.false_alarm_rate)
+
+    def with_false_alarm_rate(self, asked: float | None) -> Detector:
+        """The same detector at another rate, or itself for None.
+
+        Raises InputError for a rate that its reference cannot promise.
+        """
+        if asked is None:
+            return self
+        rate = resolve_false_alarm_rate(asked, self.conformity.n)
+        return replace(self, false_alarm_rate=rate)
+
+    def score(self, segment: Segment) -> Score:
+        """Score one segment."""
+        return self.score_batch([segment])[0]
+
+    def score_batch(self, segments: Sequence[Segment]) -> list[Score]:
+        """Score many segments; each gets the score that it gets alone."""
+        features = [None if s.reason else self.front_end.features(s.samples) for s in segments]
+        rows = [row for row in features if row is not None]
+        scores = iter(self._score_features(np.array(rows)) if rows else ())
+        return [
+            _not_scored(segment) if row is None else self._in_context(segment, next(scores))
+            for segment, row in zip(segments, features, strict=True)
+        ]
+
+    def _score_features(self, features: Features) -> list[Score]:
+        raw = raw_scores(self.subspace, self.forest, features)
+        p = self.conformity.p_values(raw.isolation, raw.reconstruction)
+        scores = []
+        for i, profile in enumerate(raw.profiles):
+            nearest = self.clusters.nearest(profile)
+            scores.append(
+                Score(
+                    verdict=ANOMALOUS if p.joint[i] <= self.false_alarm_rate else NORMAL,
+                    isolation_score=float(raw.isolation[i]),
+                    reconstruction_error=float(raw.reconstruction[i]),
+                    isolation_p=float(p.isolation[i]),
+                    reconstruction_p=float(p.reconstruction[i]),
+                    p=float(p.joint[i]),
+                    cluster=nearest.cluster,
+                    cluster_name=self.clusters.name(nearest.cluster),
+                    cluster_distance=nearest.distance,
+                    unlike_any=nearest.distance > 1,
+                    profile=tuple(profile.tolist()),
+                )
+            )
+        return scores
+
+    def _in_context(self, segment: Segment, score: Score) -> Score:
+        snr_db, known = segment.snr_db, self.card.snr_range_db
+        if snr_db is None or known is None or known[0] <= snr_db <= known[1]:
+            return score
+        return replace(score, outside_conditions=True)
+
+
+def raw_scores(subspace: Subspace, forest: IsolationForest, features: Features) -> RawScores:
+    """Both scores and banded profiles of `features`, shape `(n, n_features)`."""
+    profiles = subspace.error_profile(features)
+    return RawScores(forest.score(features), reconstruction_error(profiles), band_means(profiles))
+
+
+def _not_scored(segment: Segment) -> Score:
+    return Score(NOT_SCORED, segment.reason or "digital zero")

@@ -1,0 +1,51 @@
+"""Every error that offkey reports on purpose: one sentence, the next step, an exit code."""
+
+from __future__ import annotations
+
+import os
+from typing import ClassVar
+
+
+class OffkeyError(Exception):
+    """The work failed. `str()` gives the sentence and, where there is one, the next step."""
+
+    exit_code: ClassVar[int] = 1
+
+    def __init__(self, sentence: str, hint: str = "") -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.sentence} {self.hint}".strip()
+
+
+class InputError(OffkeyError):
+    """Wrong usage, or an input that cannot be used."""
+
+    exit_code = 2
+
+
+class ModelError(InputError):
+    """A file that is not a whole, unaltered model of a version known here."""
+
+
+class AudioError(InputError):
+    """A recording that cannot be used; `reason` is one of the words of a segment's `reason`."""
+
+    def __init__(self, sentence: str, hint: str = "", reason: str = "unreadable") -> None:
+        super().__init__(sentence, hint)
+        self.reason = reason
+
+
+class DeviceError(OffkeyError):
+    """A sound device that cannot be opened, or was lost."""
+
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as one printable line: bytes that are not UTF-8 and control characters escaped.
+
+    The result is valid Unicode whatever the file system holds, so that it can go into strict JSON.
+    """
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

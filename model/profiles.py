@@ -1,0 +1,98 @@
+"""Error-profile clusters: in which way a sound is off."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.errors import InputError
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """The cluster nearest to an error profile."""
+
+    cluster: int
+    distance: float
+    """Euclidean distance divided by the cluster's reach; above 1 it is unlike any cluster."""
+
+
+@dataclass(frozen=True)
+class ProfileClusters:
+    """k-means groups of held-out error profiles over 64 bands."""
+
+    centroids: NDArray[np.float64]
+    """Shape `(n_clusters, 64)`."""
+    reach: NDArray[np.float64]
+    """Distance that 99 % of the members keep, shape `(n_clusters,)`."""
+    sizes: tuple[int, ...]
+    anomalous_share: tuple[float, ...]
+    """Share of each cluster's members that are anomalous themselves."""
+    suggested: tuple[str, ...]
+    """Dominant bands in words, as a name until a person gives one."""
+    given: tuple[str | None, ...]
+    """Names that a person gave."""
+
+    def __len__(self) -> int:
+        return len(self.centroids)
+
+    def name(self, cluster: int) -> str:
+        """A person's name for the cluster, else its dominant bands."""
+        return self.given[cluster] or self.suggested[cluster]
+
+    def nearest(self, profile: NDArray[np.float64]) -> Nearest:
+        """The cluster nearest to a profile of shape `(64,)`."""
+        distances = np.sqrt(np.square(self.centroids - profile).sum(axis=1))
+        cluster = int(np.argmin(distances))
+        return Nearest(cluster, float(distances[cluster] / self.reach[cluster]))
+
+    def renamed(self, cluster: int, name: str) -> ProfileClusters:
+        """The same clusters with a person's name for one; an empty name takes it away.
+
+        Raises InputError where there is no such cluster.
+        """
+        if not 0 <= cluster < len(self):
+            raise InputError(
+                f"There is no cluster {cluster}.", f"This model has 0 to {len(self) - 1}."
+            )
+        given = list(self.given)
+        given[cluster] = name.strip() or None
+        return replace(self, given=tuple(given))
+
+    def named_like(self, old: ProfileClusters) -> tuple[ProfileClusters, tuple[str, ...]]:
+        """Move names from an older model's clusters to the nearest new centroid within reach.
+
+        Returns the renamed clusters and the names that found no place.
+        """
+        given: list[str | None] = list(self.given)
+        homeless = []
+        for centroid, name in zip(old.centroids, old.given, strict=True):
+            if name is None:
+                continue
+            nearest = self.nearest(centroid)
+            if nearest.distance <= 1 and given[nearest.cluster] is None:
+                given[nearest.cluster] = name
+            else:
+                homeless.append(name)
+        return replace(self, given=tuple(given)), tuple(homeless)
+
+
+def dominant_band(profile: NDArray[np.float64], edges_hz: NDArray[np.float64]) -> str:
+    """The widest run of bands around the largest that stay above half of it, such as `1.7–2.1 kHz`.
+
+    `profile` of shape `(64,)`, `edges_hz` of shape `(65,)`.
+    """
+    top = int(np.argmax(profile))
+    loud = profile >= profile[top] / 2
+    low, high = top, top + 1
+    while low > 0 and loud[low - 1]:
+        low -= 1
+    while high < len(profile) and loud[high]:
+        high += 1
+    return f"{_khz(edges_hz[low])}–{_khz(edges_hz[high])} kHz"
+
+
+def _khz(frequency_hz: float) -> str:
+    return f"{frequency_hz / 1000:.1f}" if frequency_hz else "0"

@@ -1,0 +1,223 @@
+"""The one-file model: a safetensors file with a checked header. Reading runs no code.
+
+Arrays; one metadata key with JSON, one with a SHA-256 over that JSON and over names, types, shapes
+and bytes of the arrays. safetensors itself has no checksum: a flipped bit would load.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from model.card import FalseAlarms, ModelCard
+from model.conformity import Conformity
+from model.detector import Detector
+from model.errors import InputError, ModelError, OffkeyError, shown
+from model.features import make_front_end
+from model.isolation import IsolationForest
+from model.profiles import ProfileClusters
+from model.segmenter import Gate, Segmentation
+from model.subspace import Subspace
+
+FORMAT = 1
+_JSON, _DIGEST = "offkey", "sha256"
+Arrays = dict[str, NDArray[Any]]
+
+
+def write_model(path: str | os.PathLike[str], detector: Detector) -> Detector:
+    """Write atomically: a temporary file in the same folder, flushed, then renamed.
+
+    Returns the detector with its digest. Raises OffkeyError where the file cannot be written.
+    """
+    from safetensors.numpy import save
+
+    arrays, text = _to_arrays(detector), json.dumps(_to_json(detector), ensure_ascii=True)
+    digest = _digest(arrays, text)
+    _write_atomically(Path(path), save(arrays, metadata={_JSON: text, _DIGEST: digest}))
+    return replace(detector, digest=digest)
+
+
+def read_model(path: str | os.PathLike[str]) -> Detector:
+    """Read and check a model. Raises ModelError with one sentence that says what is wrong."""
+    arrays, text, digest = _read_parts(path)
+    described: dict[str, Any] = _parse(path, text)
+    if described.get("format", 0) > FORMAT:
+        raise ModelError(
+            f"{shown(path)} has model format {described['format']}, newer than this offkey knows.",
+            "Update offkey.",
+        )
+    if _digest(arrays, text) != digest:
+        raise ModelError(
+            f"{shown(path)} was altered or damaged: its checksum does not match.",
+            "Restore it from a copy, or calibrate anew.",
+        )
+    return replace(_from_parts(arrays, described), digest=digest)
+
+
+def _read_parts(path: str | os.PathLike[str]) -> tuple[Arrays, str, str]:
+    from safetensors import SafetensorError, safe_open
+
+    name = shown(path)
+    try:
+        with open(path, "rb"):
+            pass
+    except OSError as error:
+        reason = "does not exist" if isinstance(error, FileNotFoundError) else str(error.strerror)
+        raise ModelError(
+            f"The model {name} cannot be opened: {reason}.", "offkey calibrate makes one."
+        ) from error
+    try:
+        with safe_open(os.fspath(path), framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise ModelError(
+            f"{name} is not an offkey model, or was cut short or altered.",
+            "offkey calibrate makes one.",
+        ) from error
+    if _JSON not in metadata or _DIGEST not in metadata:
+        raise ModelError(f"{name} is not an offkey model.", "offkey calibrate makes one.")
+    return arrays, metadata[_JSON], metadata[_DIGEST]
+
+
+def _parse(path: str | os.PathLike[str], text: str) -> dict[str, Any]:
+    try:
+        described = json.loads(text)
+    except ValueError:
+        described = None
+    if not isinstance(described, dict) or not isinstance(described.get("format"), int):
+        raise ModelError(
+            f"{shown(path)} was altered or damaged: its description cannot be read.",
+            "Restore it from a copy, or calibrate anew.",
+        )
+    return described
+
+
+def _digest(arrays: Arrays, text: str) -> str:
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        array = np.ascontiguousarray(arrays[name])
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _to_arrays(detector: Detector) -> Arrays:
+    forest = detector.forest
+    arrays: Arrays = {
+        # Single precision loses nothing here: see Subspace.
+        "mean": detector.subspace.mean.astype(np.float32),
+        "components": detector.subspace.components.astype(np.float32),
+        "forest_roots": forest.roots,
+        "forest_feature": forest.feature,
+        "forest_threshold": forest.threshold,
+        "forest_children": forest.children,
+        "forest_path_length": forest.path_length,
+        "heldout_isolation": detector.conformity.isolation,
+        "heldout_reconstruction": detector.conformity.reconstruction,
+        "centroids": detector.clusters.centroids,
+        "reach": detector.clusters.reach,
+    }
+    arrays |= {f"map_{name}": coordinates for name, coordinates in detector.maps.items()}
+    return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def _to_json(detector: Detector) -> dict[str, Any]:
+    forest, clusters = detector.forest, detector.clusters
+    return {
+        "format": FORMAT,
+        "front_end": detector.front_end.name,
+        "duration_s": detector.front_end.duration_s,
+        "segmentation": asdict(detector.segmentation),
+        "false_alarm_rate": detector.false_alarm_rate,
+        "forest": {
+            "depth": forest.depth,
+            "mean_path_length": forest.mean_path_length,
+            "offset": forest.offset,
+        },
+        "clusters": {
+            "sizes": clusters.sizes,
+            "anomalous_share": clusters.anomalous_share,
+            "suggested": clusters.suggested,
+            "given": clusters.given,
+        },
+        "card": asdict(detector.card),
+    }
+
+
+def _from_parts(arrays: Arrays, described: dict[str, Any]) -> Detector:
+    segmentation = dict(described["segmentation"])
+    gate = Gate(**segmentation.pop("gate"))
+    clusters = {key: tuple(value) for key, value in described["clusters"].items()}
+    return Detector(
+        front_end=make_front_end(described["front_end"], described["duration_s"]),
+        segmentation=Segmentation(**segmentation, gate=gate),
+        subspace=Subspace(
+            arrays["mean"].astype(np.float64), arrays["components"].astype(np.float64)
+        ),
+        forest=IsolationForest(
+            roots=arrays["forest_roots"],
+            feature=arrays["forest_feature"],
+            threshold=arrays["forest_threshold"],
+            children=arrays["forest_children"],
+            path_length=arrays["forest_path_length"],
+            **described["forest"],
+        ),
+        conformity=Conformity(arrays["heldout_isolation"], arrays["heldout_reconstruction"]),
+        clusters=ProfileClusters(arrays["centroids"], arrays["reach"], **clusters),
+        false_alarm_rate=described["false_alarm_rate"],
+        card=_card(described["card"]),
+        maps={k.removeprefix("map_"): v for k, v in arrays.items() if k.startswith("map_")},
+    )
+
+
+def _card(described: dict[str, Any]) -> ModelCard:
+    card = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
+    card["skipped"] = tuple((name, reason) for name, reason in described["skipped"])
+    card["false_alarms"] = tuple(FalseAlarms(**row) for row in described["false_alarms"])
+    return ModelCard(**card)
+
+
+def _write_atomically(path: Path, content: bytes) -> None:
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, _mode(path))
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise OffkeyError(f"{shown(path)} cannot be written: {error.strerror}.") from error
+
+
+def _mode(path: Path) -> int:
+    """The permissions of the file that is replaced, else what a new file would get."""
+    if path.exists():
+        return path.stat().st_mode & 0o777
+    mask = os.umask(0)
+    os.umask(mask)
+    return 0o666 & ~mask
+
+
+def check_writable(path: str | os.PathLike[str], replace_existing: bool) -> None:
+    """Refuse a target before the work begins. Raises InputError with the next step."""
+    target = Path(path)
+    if target.is_dir():
+        raise InputError(f"{shown(path)} is a folder.", "Name a file, such as six.offkey.")
+    if target.exists() and not replace_existing:
+        raise InputError(f"{shown(path)} exists.", "Add --replace to make it anew.")
+    if not os.access(target.parent, os.W_OK):
+        raise InputError(f"The folder {shown(target.parent)} does not exist or is not writable.")

@@ -1,0 +1,87 @@
+"""The front door: `offkey <verb>` hands each verb to its room, imported only when it is used.
+
+Errors become one sentence on stderr and an exit code here. `demo` is here because it alone needs
+two rooms: it calibrates and then monitors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+import click
+
+VERBS = {
+    "demo": ("offkey:demo", "Calibrate on built-in recordings and watch a built-in stream."),
+    "calibrate": ("calibrate.cli:calibrate", "Learn from recordings how a sound should be."),
+    "monitor": ("monitor.cli:monitor", "Score a microphone, or a pipe, live."),
+    "replay": ("monitor.cli:replay", "Play files through the detector as if they were live."),
+    "score": ("monitor.cli:score", "Score many files, each as one recording."),
+    "inspect": ("monitor.cli:inspect", "What a model is, was made of, and promises."),
+    "label": ("monitor.cli:label", "Give a cluster of a model a name."),
+    "devices": ("monitor.cli:devices", "List the sound devices that can be monitored."),
+}
+
+
+class _Verbs(click.Group):
+    """Lists all verbs without importing their rooms."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, name = VERBS[cmd_name][0].split(":")
+        if module == "offkey":
+            return demo
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Verbs"):
+            formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
+
+
+@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="offkey", message="offkey %(version)s")
+def cli() -> None:
+    """Listen for the sound that is off.
+
+    Show offkey recordings of how a sound should be; it scores a microphone, files or a pipe, says
+    how odd each sound is, in which way, and how sure it is. Begin with: offkey demo
+    """
+
+
+@click.command()
+@click.option("--headless", is_flag=True, help="JSON lines on stdout instead of the screen.")
+def demo(headless: bool) -> None:
+    """Calibrate on built-in recordings and watch a built-in stream: no microphone, no download."""
+    from calibrate.cli import fit_folder
+    from monitor.demo import run_demo
+
+    run_demo(fit_folder, headless)
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    from model.errors import OffkeyError
+
+    try:
+        code = cli.main(prog_name="offkey", standalone_mode=False)
+    except OffkeyError as error:
+        click.echo(f"offkey: {error}", err=True)
+        code = error.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("offkey: interrupted; nothing was written.", err=True)
+        code = 1
+    except BrokenPipeError:
+        # The reader has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.exit(code if isinstance(code, int) else 0)
