@@ -28,10 +28,10 @@ VERBS = {
 class _Verbs(click.Group):
     """Lists all verbs without importing their rooms."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, _ctx: click.Context) -> list[str]:
         return list(VERBS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in VERBS:
             return None
         module, name = VERBS[cmd_name][0].split(":")
@@ -40,7 +40,7 @@ class _Verbs(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
             formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
 
@@ -59,10 +59,14 @@ def cli() -> None:
 @click.option("--headless", is_flag=True, help="JSON lines on stdout instead of the screen.")
 def demo(headless: bool) -> None:
     """Calibrate on built-in recordings and watch a built-in stream: no microphone, no download."""
-    from calibrate.cli import fit_folder
-    from monitor.demo import run_demo
+    from calibrate.cli import Progress
+    from calibrate.fitting import Settings, calibrate
+    from monitor.demo import REFERENCE
+    from monitor.demo import run as watch
 
-    run_demo(fit_folder, headless)
+    with Progress() as progress:
+        detector = calibrate([str(REFERENCE)], Settings(maps=False), progress)
+    watch(detector, headless)
 
 
 def main() -> NoReturn:

@@ -65,35 +65,28 @@ def _check(options: dict[str, Any]) -> None:
 
 
 def _fit(reference: tuple[str, ...], options: dict[str, Any], progress: Progress) -> Any:
-    from calibrate.fitting import Settings, fit_detector
+    from calibrate.fitting import Settings
+    from calibrate.fitting import calibrate as calibrate_on
     from calibrate.maps import can_map
-    from calibrate.reference import check_group_pattern, group_recordings, read_reference
-    from model.audio import find_recordings
-    from model.conformity import check_false_alarm_rate
-    from model.features import make_front_end
+    from calibrate.reference import check_group_pattern
     from model.segmenter import Segmentation
 
-    check_false_alarm_rate(options["false_alarm_rate"])
-    pattern = check_group_pattern(options["group"])
-    duration_s, hop_s = options["duration"], options["hop"]
-    front_end = make_front_end("spectrum", duration_s)
-    segmentation = Segmentation(options["mode"], duration_s, hop_s or duration_s / 2)
     maps = not options["no_maps"]
     if maps and not can_map():
         click.echo("No maps: pip install 'offkey[maps]' brings pacmap to draw them.", err=True)
         maps = False
-    read = read_reference(
-        find_recordings(reference), front_end, segmentation, options["jobs"], progress
-    )
+    duration_s, hop_s = options["duration"], options["hop"]
     settings = Settings(
-        options["components"],
-        options["clusters"],
-        options["false_alarm_rate"],
-        options["seed"],
-        maps,
+        segmentation=Segmentation(options["mode"], duration_s, hop_s or duration_s / 2),
+        group=check_group_pattern(options["group"]),
+        explained_variance=options["components"],
+        n_clusters=options["clusters"],
+        false_alarm_rate=options["false_alarm_rate"],
+        seed=options["seed"],
+        jobs=options["jobs"],
+        maps=maps,
     )
-    groups = group_recordings(read.names, pattern)
-    return fit_detector(read, groups, front_end, segmentation, settings, progress)
+    return calibrate_on(reference, settings, progress)
 
 
 def _keep_names(detector: Any, path: str) -> tuple[Any, tuple[str, ...]]:

@@ -1,4 +1,4 @@
-"""Folds by group, held-out scores and profiles: how odd are sounds that the detector never heard?"""
+"""Folds by group, held-out scores: how odd are sounds that the detector never heard."""
 
 from __future__ import annotations
 

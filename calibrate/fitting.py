@@ -1,4 +1,4 @@
-"""Recordings to Detector: PCA, Isolation Forest, k-means; scikit-learn's objects end here as arrays.
+"""Recordings to Detector: everything that calibration does, in order.
 
 What grows with what: features take 4 bytes a value, 13.6 kB a recording of one second. PCA solves
 for the smaller of recordings and features, so its memory grows with the square of that one.
@@ -6,72 +6,83 @@ for the smaller of recordings and features, so its memory grows with the square 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.crossfit import (
+    MOST_FOLDS,
     Folds,
-    HeldOut,
     crossfit,
     false_alarm_table,
     folds_by_group,
     folds_in_time,
 )
+from calibrate.estimators import fit_clusters, fit_forest, fit_subspace
 from calibrate.maps import make_maps
-from calibrate.reference import Groups, Progress, Reference
+from calibrate.reference import Groups, Progress, Reference, group_recordings, read_reference
+from model.audio import find_recordings
 from model.card import FalseAlarms, ModelCard
-from model.conformity import Conformity, resolve_false_alarm_rate
+from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector
-from model.errors import InputError
-from model.features import Features, FrontEnd, band_edges_hz
+from model.features import Features, FrontEnd, band_edges_hz, make_front_end
 from model.isolation import IsolationForest
-from model.profiles import ProfileClusters, dominant_band
 from model.segmenter import Segmentation
 from model.subspace import Subspace
-
-_FIRST_EIGENPAIRS = 256
-_REACH_QUANTILE = 0.99
-_FEWEST_FOR_OWN_REACH = 50
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a person may choose."""
 
+    segmentation: Segmentation = field(default_factory=Segmentation)
+    group: re.Pattern[str] | None = None
+    """Its one capture in a recording's path is the recording's group."""
     explained_variance: float = 0.99
     n_clusters: int = 10
     false_alarm_rate: float | None = None
     seed: int = 42
+    jobs: int = -1
     maps: bool = True
+
+
+def calibrate(
+    paths: Iterable[str], settings: Settings, progress: Progress = lambda *_: None
+) -> Detector:
+    """Files and folders of reference recordings to a Detector.
+
+    Raises InputError where they are too few or cannot keep what was asked of them.
+    """
+    check_false_alarm_rate(settings.false_alarm_rate)
+    segmentation = settings.segmentation
+    front_end = make_front_end("spectrum", segmentation.duration_s)
+    found = find_recordings(paths)
+    reference = read_reference(found, front_end, segmentation, settings.jobs, progress)
+    groups = group_recordings(reference.names, settings.group)
+    return fit_detector(reference, groups, front_end, settings, progress)
 
 
 def fit_detector(
     reference: Reference,
     groups: Groups,
     front_end: FrontEnd,
-    segmentation: Segmentation,
     settings: Settings,
-    progress: Progress,
+    progress: Progress = lambda *_: None,
 ) -> Detector:
     """Fit on everything, and once more without each fold for the held-out scores.
 
     Raises InputError where the recordings cannot keep what was asked of them.
     """
-    features = reference.features
+    features, segmentation = reference.features, settings.segmentation
     group_of = np.array(groups.of_recording)[reference.recording]
-    in_time = segmentation.mode == "continuous" and len(groups.names) < 5
-    folds = (
-        folds_in_time(reference.recording, segmentation.duration_s, segmentation.hop_s)
-        if in_time
-        else folds_by_group(list(group_of))
-    )
-    n_held_out = int(np.count_nonzero(folds >= 0))
-    rate = resolve_false_alarm_rate(settings.false_alarm_rate, n_held_out)
+    in_time = segmentation.mode == "continuous" and len(groups.names) < MOST_FOLDS
+    folds = _folds(reference, group_of, segmentation, in_time)
+    rate = resolve_false_alarm_rate(settings.false_alarm_rate, int(np.count_nonzero(folds >= 0)))
     steps = _Steps(progress, int(folds.max()) + 3)
 
     def fit(rows: Features) -> tuple[Subspace, IsolationForest]:
@@ -95,6 +106,14 @@ def fit_detector(
     )
 
 
+def _folds(
+    reference: Reference, group_of: NDArray[np.str_], segmentation: Segmentation, in_time: bool
+) -> Folds:
+    if in_time:
+        return folds_in_time(reference.recording, segmentation.duration_s, segmentation.hop_s)
+    return folds_by_group(list(group_of))
+
+
 class _Steps:
     """Counts the steps of the fit for the progress bar."""
 
@@ -105,134 +124,6 @@ class _Steps:
     def done(self) -> None:
         self._done += 1
         self._progress("fitting", self._done, self._total)
-
-
-def fit_subspace(features: Features, explained_variance: float) -> Subspace:
-    """PCA of `features`, shape `(n, n_features)`: as many components as explain that share.
-
-    The same components as a singular value decomposition, from the eigenpairs of the smaller of
-    the Gram matrix and the scatter matrix (Jolliffe: Principal Component Analysis, 2002, 3.5).
-    Raises InputError where the features do not differ.
-    """
-    mean = features.mean(axis=0, dtype=np.float64)
-    centred = features - mean
-    total = float(np.square(centred).sum())
-    if not total > 1e-12 * features.size:
-        raise InputError("The recordings do not differ from each other: there is nothing to learn.")
-    wide = centred.shape[1] > centred.shape[0]
-    values, vectors = _leading_eigenpairs(
-        centred @ centred.T if wide else centred.T @ centred, explained_variance * total
-    )
-    components = (centred.T @ vectors / np.sqrt(values)).T if wide else vectors.T
-    return Subspace(_single(mean), _single(components))
-
-
-def _leading_eigenpairs(
-    matrix: NDArray[np.float64], wanted: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Largest eigenvalues, descending, until their sum reaches `wanted`, and their vectors."""
-    from scipy.linalg import eigh
-
-    n = len(matrix)
-    k = min(n, _FIRST_EIGENPAIRS)
-    while True:
-        values, vectors = eigh(matrix, subset_by_index=(n - k, n - 1), check_finite=False)
-        values, vectors = values[::-1], vectors[:, ::-1]
-        reached = np.cumsum(values)
-        if reached[-1] >= wanted or k == n:
-            enough = min(int(np.searchsorted(reached, wanted)) + 1, k)
-            return values[:enough], vectors[:, :enough]
-        k = min(n, 4 * k)
-
-
-def _single(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rounded to single precision, as the model file holds it, in double precision."""
-    return array.astype(np.float32).astype(np.float64)
-
-
-def fit_forest(features: Features, seed: int) -> IsolationForest:
-    """scikit-learn's Isolation Forest on `features`, shape `(n, n_features)`, as flat arrays."""
-    from sklearn.ensemble import IsolationForest as SklearnForest
-
-    fitted = SklearnForest(
-        n_estimators=100, max_samples="auto", contamination=0.1, random_state=seed
-    ).fit(features)
-    return flatten_forest(fitted)
-
-
-def flatten_forest(fitted: Any) -> IsolationForest:
-    """The nodes of a fitted scikit-learn IsolationForest as flat arrays."""
-    trees = [estimator.tree_ for estimator in fitted.estimators_]
-    sizes = [tree.node_count for tree in trees]
-    roots = np.concatenate([[0], np.cumsum(sizes)[:-1]])
-    parts = [_flatten_tree(tree, root) for tree, root in zip(trees, roots, strict=True)]
-    feature, threshold, children, path_length = (
-        np.concatenate([part[i] for part in parts]) for i in range(4)
-    )
-    return IsolationForest(
-        roots.astype(np.int32),
-        feature.astype(np.int32),
-        threshold,
-        children.astype(np.int32),
-        path_length,
-        depth=max(tree.max_depth for tree in trees),
-        mean_path_length=float(_mean_path_length(np.array([fitted.max_samples_]))[0]),
-        offset=float(fitted.offset_),
-    )
-
-
-def _flatten_tree(tree: Any, root: int) -> tuple[NDArray[Any], ...]:
-    leaf = tree.children_left < 0
-    itself = np.arange(tree.node_count)
-    left = np.where(leaf, itself, tree.children_left)
-    right = np.where(leaf, itself, tree.children_right)
-    depth = np.zeros(tree.node_count)
-    for node in np.flatnonzero(~leaf):  # scikit-learn numbers parents before their children
-        depth[[left[node], right[node]]] = depth[node] + 1
-    path_length = np.where(leaf, depth + _mean_path_length(tree.n_node_samples), 0.0)
-    feature = np.where(leaf, 0, tree.feature)
-    threshold = np.where(leaf, np.inf, tree.threshold)
-    return feature, threshold, np.column_stack([left, right]) + root, path_length
-
-
-def _mean_path_length(n: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Mean path length of an unsuccessful search in a tree of `n` samples (Liu et al., eq. 1)."""
-    large = np.maximum(n, 3).astype(np.float64)
-    long = 2 * (np.log(large - 1) + np.euler_gamma) - 2 * (large - 1) / large
-    return np.where(n <= 1, 0.0, np.where(n == 2, 1.0, long))
-
-
-def fit_clusters(
-    profiles: NDArray[np.float64],
-    anomalous: NDArray[np.bool_],
-    n_clusters: int,
-    seed: int,
-    edges_hz: NDArray[np.float64],
-) -> ProfileClusters:
-    """k-means on held-out error profiles, shape `(n, 64)`; at most n / 10 clusters."""
-    from sklearn.cluster import KMeans
-
-    distinct = len(np.unique(profiles, axis=0))
-    n_clusters = max(1, min(n_clusters, len(profiles) // 10, distinct))
-    fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(profiles)
-    centroids: NDArray[np.float64] = fitted.cluster_centers_
-    distance = np.linalg.norm(profiles - centroids[fitted.labels_], axis=1)
-    sizes = np.bincount(fitted.labels_, minlength=n_clusters)
-    reach_of_all = np.quantile(distance, _REACH_QUANTILE)
-    reach = [
-        np.quantile(distance[fitted.labels_ == i], _REACH_QUANTILE)
-        if sizes[i] >= _FEWEST_FOR_OWN_REACH
-        else reach_of_all
-        for i in range(n_clusters)
-    ]
-    return ProfileClusters(
-        centroids=centroids,
-        reach=np.maximum(reach, np.finfo(np.float64).tiny),
-        sizes=tuple(sizes.tolist()),
-        anomalous_share=tuple((np.bincount(fitted.labels_, anomalous) / sizes).tolist()),
-        suggested=tuple(dominant_band(centroid, edges_hz) for centroid in centroids),
-        given=(None,) * n_clusters,
-    )
 
 
 def _card(

@@ -1,7 +1,7 @@
 """Any audio file to mono float32 blocks, and the one resampler that files and live sources share.
 
-What lives here: reading, mixing down, finding files, levels, states of the input. Foreign exceptions
-of soundfile are translated here. What does not: cutting into segments (segmenter.py).
+What lives here: reading, mixing down, finding files, levels, states of the input; exceptions of
+soundfile are translated here. What does not: cutting into segments (segmenter.py).
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from model.errors import AudioError, InputError, shown
 Samples = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
-AUDIO_SUFFIXES = frozenset(
-    ".aif .aifc .aiff .au .caf .flac .mp3 .oga .ogg .opus .rf64 .snd .w64 .wav .wave".split()
-)
+# fmt: off
+AUDIO_SUFFIXES = frozenset([
+    ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64",
+    ".snd", ".w64", ".wav", ".wave",
+])
+# fmt: on
 SILENT_PEAK = 10 ** (-90 / 20)
 FULL_SCALE = 0.99
 BLOCK_S = 0.5
@@ -43,6 +46,8 @@ class Block:
     """Absolute index of the first sample on the source's time line, lost samples included."""
     lost: int = 0
     """Samples lost just before `start`."""
+    cause: str | None = None
+    """Why they were lost: `overflow`, `device`, `stall` or `clock`; None where nothing was."""
     overloads: Indices = field(default_factory=NONE.copy)
     """Absolute indices of clipped samples."""
     not_finite: Indices = field(default_factory=NONE.copy)
@@ -84,7 +89,9 @@ class Mixdown:
         """Forget the last frame, as after a loss."""
         self._last = None
 
-    def push(self, frames: NDArray[np.float32], start: int, lost: int = 0) -> Block:
+    def push(
+        self, frames: NDArray[np.float32], start: int, lost: int = 0, cause: str | None = None
+    ) -> Block:
         """Mix `frames`, shape `(n, channels)`, that begin at absolute index `start`."""
         if self.channel is not None:
             frames = frames[:, self.channel : self.channel + 1]
@@ -97,7 +104,7 @@ class Mixdown:
             self.reset()
         overloads = start + self._clipped(frames)
         mono = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
-        return Block(np.ascontiguousarray(mono), start, lost, overloads, not_finite)
+        return Block(np.ascontiguousarray(mono), start, lost, cause, overloads, not_finite)
 
     def _clipped(self, frames: NDArray[np.float32]) -> Indices:
         if not len(frames):
@@ -160,8 +167,10 @@ class Resampler:
         if source is None:
             return Block(samples, start, lost)
         scale = self.rate_out_hz / self.rate_in_hz
-        marks = ((m * scale).astype(np.int64) for m in (source.overloads, source.not_finite))
-        return Block(samples, start, lost, *marks)
+        overloads, not_finite = (
+            (marks * scale).astype(np.int64) for marks in (source.overloads, source.not_finite)
+        )
+        return Block(samples, start, lost, source.cause, overloads, not_finite)
 
 
 def resample(samples: Samples, rate_in_hz: int, rate_out_hz: int) -> Samples:
@@ -246,13 +255,13 @@ def read_recording(
         samples = np.concatenate([b.samples for b in blocks]) if blocks else np.empty(0, np.float32)
         state = input_state(samples)
         resampled = resample(samples, reader.rate_hz, rate_hz)
-        marks = [
+        overloads, not_finite = (
             np.concatenate([NONE, *(getattr(b, name) for b in blocks)]) * rate_hz // reader.rate_hz
             for name in ("overloads", "not_finite")
-        ]
+        )
         if limit_s is not None:
             resampled = resampled[: math.ceil(limit_s * rate_hz)]
-        return Recording(resampled, rate_hz, reader.duration_s, *marks, state)
+        return Recording(resampled, rate_hz, reader.duration_s, overloads, not_finite, state)
 
 
 def _open(path: str | os.PathLike[str]) -> Any:
@@ -284,7 +293,7 @@ def _is_cut_short(log: str) -> bool:
     Sizes near 2 or 4 GiB are what programs write that do not know the length yet: a pipe's header.
     """
     match = re.search(r"^\s*data\s*:\s*(\d+)\s*\(should be\s*(\d+)\)", log, re.MULTILINE)
-    return bool(match) and int(match[1]) > int(match[2]) and int(match[1]) < 0x7FFF0000
+    return match is not None and int(match[2]) < int(match[1]) < 0x7FFF0000
 
 
 @dataclass(frozen=True)
@@ -306,7 +315,7 @@ def find_recordings(given: Iterable[str]) -> FoundFiles:
         if os.path.isdir(path):
             for folder, subfolders, files in os.walk(path):
                 subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-                names = [name for name in files if _is_candidate(folder, name)]
+                names = [name for name in files if _is_candidate(name)]
                 ignored += len(files) - len(names)
                 paths += [os.path.join(folder, name) for name in names]
         elif os.path.lexists(path):
@@ -316,5 +325,5 @@ def find_recordings(given: Iterable[str]) -> FoundFiles:
     return FoundFiles(tuple(sorted(dict.fromkeys(paths))), ignored)
 
 
-def _is_candidate(folder: str, name: str) -> bool:
+def _is_candidate(name: str) -> bool:
     return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES

@@ -1,4 +1,4 @@
-"""Detector: features, subspace, forest, conformity and clusters composed; a segment in, a Score out."""
+"""Detector: features, subspace, forest, conformity, clusters; a segment in, a Score out."""
 
 from __future__ import annotations
 

@@ -22,7 +22,9 @@ N_BANDS = 64
 class FrontEnd(Protocol):
     """Turns samples at `rate_hz` into features."""
 
-    duration_s: float
+    @property
+    def duration_s(self) -> float:
+        """Longest sound, or window."""
 
     @property
     def name(self) -> str:
@@ -90,7 +92,8 @@ class Spectrum:
         largest = spectrum.max()
         if not largest > 0:
             return None
-        return (spectrum / largest).astype(np.float32)
+        scaled: Features = (spectrum / largest).astype(np.float32)
+        return scaled
 
 
 FRONT_ENDS: dict[str, type[Spectrum]] = {Spectrum.name: Spectrum}

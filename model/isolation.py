@@ -28,7 +28,7 @@ class IsolationForest:
     children: NDArray[np.int32]
     """Left and right child, shape `(n_nodes, 2)`."""
     path_length: NDArray[np.float64]
-    """A leaf's depth plus the mean path length of what it holds; 0 elsewhere, shape `(n_nodes,)`."""
+    """A leaf's depth plus the mean path length of what it holds, else 0; shape `(n_nodes,)`."""
     depth: int
     """Steps from a root to the deepest leaf."""
     mean_path_length: float

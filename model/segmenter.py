@@ -1,8 +1,8 @@
 """Blocks in, segments out: where a sound begins and ends.
 
 Event mode is an energy gate with an adaptive noise floor; continuous mode cuts windows every hop.
-Both take blocks at the front end's rate, cut in any way, give the same segments however the stream
-was cut, and are aware of gaps. `cut_recording` is what calibration and `score` do with a whole file.
+Both take blocks at the front end's rate, give the same segments however the stream was cut into
+blocks, and are aware of gaps. `cut_recording` is what calibration and `score` do with a file.
 """
 
 from __future__ import annotations
@@ -125,8 +125,12 @@ def cut_recording(recording: Recording, segmentation: Segmentation) -> list[Segm
     """A whole file as segments: one in event mode, cut at the duration; else a window every hop."""
     if segmentation.mode == "continuous" and recording.state != "too short":
         segmenter = WindowSegmenter(segmentation, recording.rate_hz)
-        marks = recording.overloads, recording.not_finite
-        block = Block(recording.samples, 0, 0, *marks)
+        block = Block(
+            recording.samples,
+            0,
+            overloads=recording.overloads,
+            not_finite=recording.not_finite,
+        )
         return [*segmenter.push(block), *segmenter.flush()]
     longest = round(segmentation.duration_s * recording.rate_hz)
     stretch = _Stretch(recording.samples, 0, recording.overloads, recording.not_finite)

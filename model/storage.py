@@ -180,7 +180,7 @@ def _from_parts(arrays: Arrays, described: dict[str, Any]) -> Detector:
 
 
 def _card(described: dict[str, Any]) -> ModelCard:
-    card = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
+    card: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
     card["skipped"] = tuple((name, reason) for name, reason in described["skipped"])
     card["false_alarms"] = tuple(FalseAlarms(**row) for row in described["false_alarms"])
     return ModelCard(**card)

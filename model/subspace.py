@@ -36,4 +36,5 @@ class Subspace:
 
 def reconstruction_error(profile: NDArray[np.float64]) -> NDArray[np.float64]:
     """Mean squared difference from error profiles of shape `(..., n_features)`."""
-    return np.mean(np.square(profile), axis=-1)
+    error: NDArray[np.float64] = np.mean(np.square(profile), axis=-1)
+    return error

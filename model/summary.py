@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from model.card import FalseAlarms, ModelCard
+from model.card import FalseAlarms
 from model.detector import Detector
 from model.errors import shown
 from model.profiles import ProfileClusters
@@ -39,9 +39,7 @@ def _made_of(detector: Detector) -> list[str]:
     lines.append(_row("groups", groups))
     if card.groups < 5:
         lines.append(
-            _row(
-                "", "independence is limited: new speakers, rooms or machines may alarm more often"
-            )
+            _row("", "independence is limited: new speakers or machines may alarm more often")
         )
     cut = detector.segmentation
     sounds = f"one sound each, up to {cut.duration_s:g} s"
@@ -55,20 +53,17 @@ def _fitted(detector: Detector) -> list[str]:
     front_end, card = detector.front_end, detector.card
     components = len(detector.subspace.components)
     share = f"{100 * card.explained_variance:g} % of the variance"
-    gate = detector.segmentation.gate
+    gate, top_khz = detector.segmentation.gate, front_end.rate_hz / 2000
     lines = [
-        _row(
-            "features",
-            f"{front_end.name}, {front_end.n_features:,} values up to {front_end.rate_hz / 2000:g} kHz",
-        ),
+        _row("features", f"{front_end.name}, {front_end.n_features:,} up to {top_khz:g} kHz"),
         _row("components", f"{components} components explain {share}"),
     ]
     if detector.segmentation.mode == "event":
         lines.append(
             _row(
                 "gate",
-                f"opens {gate.on_db:g} dB over the noise floor, closes {gate.hang_over_s:g} s after "
-                f"it falls below {gate.off_db:g} dB",
+                f"opens {gate.on_db:g} dB over the noise floor; "
+                f"closes after {gate.hang_over_s:g} s below {gate.off_db:g} dB",
             )
         )
     if card.snr_range_db is not None:
@@ -98,7 +93,7 @@ def _promise(detector: Detector) -> list[str]:
         "",
         "false alarms among sounds of groups that the detector had not heard",
         "  asked     mean   worst group                 in-sample thresholds would give",
-        *(_false_alarm_row(row, card) for row in card.false_alarms),
+        *(_false_alarm_row(row) for row in card.false_alarms),
         "",
         _row(
             "smallest p",
@@ -115,7 +110,7 @@ def _promise(detector: Detector) -> list[str]:
     return lines
 
 
-def _false_alarm_row(row: FalseAlarms, card: ModelCard) -> str:
+def _false_alarm_row(row: FalseAlarms) -> str:
     if not row.measurable:
         return f"  {row.rate:>5.0%}   too few recordings to measure"
     group = f"{row.worst:>6.1%}  {shown(row.worst_group)}"
