@@ -141,6 +141,6 @@ def fit_clusters(
         reach=np.maximum(reach, np.finfo(np.float64).tiny),
         sizes=tuple(sizes.tolist()),
         anomalous_share=tuple((np.bincount(fitted.labels_, anomalous) / sizes).tolist()),
-        suggested=tuple(dominant_band(centroid, edges_hz) for centroid in centroids),
+        suggested=tuple(dominant_band(row, profiles.mean(axis=0), edges_hz) for row in centroids),
         given=(None,) * n_clusters,
     )

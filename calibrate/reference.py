@@ -110,7 +110,7 @@ def _read(path: str, front_end: FrontEnd, segmentation: Segmentation) -> _Read:
         recording = read_recording(path, front_end.rate_hz, limit_s)
         digest = hashlib.sha256(Path(path).read_bytes()).digest()
     except AudioError as error:
-        return _Read(skipped=f"{error.reason}: {error.sentence}")
+        return _Read(skipped=f"unreadable: {error.what}")
     segments = cut_recording(recording, segmentation)
     features, snr_db = [], []
     for segment in segments:

@@ -19,7 +19,7 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from model.errors import AudioError, InputError, shown
+from model.errors import AudioError, shown
 
 Samples = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -33,6 +33,7 @@ AUDIO_SUFFIXES = frozenset([
 SILENT_PEAK = 10 ** (-90 / 20)
 FULL_SCALE = 0.99
 BLOCK_S = 0.5
+CUT_SHORT = "is cut short: it holds less than its header says"
 NONE: Indices = np.empty(0, np.int64)
 
 
@@ -232,7 +233,7 @@ class AudioReader:
             try:
                 frames = self._file.read(min(size, stop - start), dtype="float32", always_2d=True)
             except (soundfile.SoundFileError, RuntimeError) as error:
-                raise AudioError(f"{shown(self.path)} is damaged: decoding stops there.") from error
+                raise AudioError(shown(self.path), "is damaged: decoding fails in it") from error
             if not len(frames):
                 self.cut_short = self.cut_short or start < self.frames
                 return
@@ -251,7 +252,7 @@ def read_recording(
         # Half a second beyond the limit is far more than the resampling filter reaches.
         blocks = list(reader.blocks(limit_s=None if limit_s is None else limit_s + 0.5))
         if reader.cut_short:
-            raise AudioError(f"{shown(path)} is cut short: it holds less than its header says.")
+            raise AudioError(shown(path), CUT_SHORT)
         samples = np.concatenate([b.samples for b in blocks]) if blocks else np.empty(0, np.float32)
         state = input_state(samples)
         resampled = resample(samples, reader.rate_hz, rate_hz)
@@ -271,12 +272,12 @@ def _open(path: str | os.PathLike[str]) -> Any:
             pass
     except OSError as error:
         what = "is a dangling link" if os.path.islink(path) else _strerror(error)
-        raise AudioError(f"{shown(path)} {what}.") from error
+        raise AudioError(shown(path), what) from error
     name = os.fspath(path) if os.name == "nt" else os.fsencode(path)
     try:
         return soundfile.SoundFile(name)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise AudioError(f"{shown(path)} is not an audio file that can be read.") from error
+        raise AudioError(shown(path), "is not an audio file that can be read") from error
 
 
 def _strerror(error: OSError) -> str:
@@ -307,7 +308,8 @@ class FoundFiles:
 def find_recordings(given: Iterable[str]) -> FoundFiles:
     """Files as given, and what known audio files the given folders hold, sorted by path.
 
-    Symbolic links to files are followed, to folders not. Raises InputError for a missing path.
+    Symbolic links to files are followed, to folders not. What is given and missing is told when it
+    is read.
     """
     paths: list[str] = []
     ignored = 0
@@ -318,10 +320,8 @@ def find_recordings(given: Iterable[str]) -> FoundFiles:
                 names = [name for name in files if _is_candidate(name)]
                 ignored += len(files) - len(names)
                 paths += [os.path.join(folder, name) for name in names]
-        elif os.path.lexists(path):
-            paths.append(path)
         else:
-            raise InputError(f"{shown(path)} does not exist.", "Name a file or a folder.")
+            paths.append(path)
     return FoundFiles(tuple(sorted(dict.fromkeys(paths))), ignored)
 
 

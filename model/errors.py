@@ -31,11 +31,11 @@ class ModelError(InputError):
 
 
 class AudioError(InputError):
-    """A recording that cannot be used; `reason` is one of the words of a segment's `reason`."""
+    """Audio that cannot be read. `what` says why, without the name of the file."""
 
-    def __init__(self, sentence: str, hint: str = "", reason: str = "unreadable") -> None:
-        super().__init__(sentence, hint)
-        self.reason = reason
+    def __init__(self, name: str, what: str, hint: str = "") -> None:
+        super().__init__(f"{name} {what}.", hint)
+        self.what = what
 
 
 class DeviceError(OffkeyError):

@@ -79,20 +79,28 @@ class ProfileClusters:
         return replace(self, given=tuple(given)), tuple(homeless)
 
 
-def dominant_band(profile: NDArray[np.float64], edges_hz: NDArray[np.float64]) -> str:
-    """The widest run of bands around the largest that stay above half of it, such as `1.7–2.1 kHz`.
+def dominant_band(
+    profile: NDArray[np.float64], average: NDArray[np.float64], edges_hz: NDArray[np.float64]
+) -> str:
+    """Where a profile stands out from the average one, in words, such as `1.7–2.1 kHz`.
 
-    `profile` of shape `(64,)`, `edges_hz` of shape `(65,)`.
+    The run of bands around its largest excess that stay above half of that. `little error` where
+    the excess is nowhere a tenth of the average's peak. Profiles of shape `(64,)`, edges `(65,)`.
     """
-    top = int(np.argmax(profile))
-    loud = profile >= profile[top] / 2
+    excess = profile - average
+    top = int(np.argmax(excess))
+    if excess[top] < 0.1 * average.max():
+        return "little error"
+    high_enough = excess >= excess[top] / 2
     low, high = top, top + 1
-    while low > 0 and loud[low - 1]:
+    while low > 0 and high_enough[low - 1]:
         low -= 1
-    while high < len(profile) and loud[high]:
+    while high < len(profile) and high_enough[high]:
         high += 1
-    return f"{_khz(edges_hz[low])}–{_khz(edges_hz[high])} kHz"
+    return _range(float(edges_hz[low]), float(edges_hz[high]))
 
 
-def _khz(frequency_hz: float) -> str:
-    return f"{frequency_hz / 1000:.1f}" if frequency_hz else "0"
+def _range(low_hz: float, high_hz: float) -> str:
+    if high_hz < 1000:
+        return f"{round(low_hz, -1):.0f}–{round(high_hz, -1):.0f} Hz"
+    return f"{low_hz / 1000:.1f}–{high_hz / 1000:.1f} kHz"

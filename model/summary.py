@@ -75,7 +75,7 @@ def _fitted(detector: Detector) -> list[str]:
 
 
 def _clusters(clusters: ProfileClusters) -> list[str]:
-    lines = ["", "clusters of error profiles, by the bands where the error is largest"]
+    lines = ["", "clusters of error profiles, named by where the error is larger than on average"]
     width = max(len(clusters.name(i)) for i in range(len(clusters)))
     for i, (size, share) in enumerate(zip(clusters.sizes, clusters.anomalous_share, strict=True)):
         band = f"  {clusters.suggested[i]}" if clusters.given[i] else ""

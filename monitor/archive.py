@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -25,19 +28,27 @@ class ScoredFile:
     """It is longer than the model's duration: only its beginning was scored."""
 
 
-def score_files(paths: Iterable[str], detector: Detector, jobs: int) -> Iterator[ScoredFile]:
+def score_files(
+    paths: Iterable[str], detector: Detector, jobs: int, stop: threading.Event
+) -> Iterator[ScoredFile]:
     """Score files on `jobs` threads (-1: all cores); results come in the order of `paths`.
 
-    A file alone and a file among many take the same path and get the same scores.
+    A file alone and a file among many take the same path and get the same scores. Once `stop` is
+    set no further file is begun. Close the iterator where it is left before its end.
     """
-    if jobs == 1:
-        yield from (score_file(path, detector) for path in paths)
-        return
     from joblib import Parallel, delayed
 
     # Threads: decoding, resampling and the FFT all let go of the interpreter lock.
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-    yield from parallel(delayed(score_file)(path, detector) for path in paths)
+    ahead = takewhile(lambda _: not stop.is_set(), paths)
+    results = parallel(delayed(score_file)(path, detector) for path in ahead)
+    try:
+        for result in results:  # "yield from" would close the results first
+            yield result
+    finally:
+        # Threads that are still at work when the interpreter ends would take it down with them.
+        stop.set()
+        deque(results, maxlen=0)
 
 
 def score_file(path: str, detector: Detector) -> ScoredFile:
@@ -48,7 +59,7 @@ def score_file(path: str, detector: Detector) -> ScoredFile:
     try:
         recording = read_recording(path, detector.front_end.rate_hz, limit_s)
     except AudioError as error:
-        return ScoredFile((unreadable(name, detector, error),), str(error))
+        return ScoredFile((_unreadable(name, detector),), str(error))
     segments = cut_recording(recording, cut)
     scores = detector.score_batch(segments)
     heard = tuple(
@@ -59,7 +70,6 @@ def score_file(path: str, detector: Detector) -> ScoredFile:
     return ScoredFile(heard, was_cut=was_cut)
 
 
-def unreadable(name: str, detector: Detector, error: AudioError) -> Heard:
-    """A line for a file of which nothing can be scored."""
-    segment = Segment(np.empty(0, np.float32), 0.0, 0.0, reason=error.reason)
+def _unreadable(name: str, detector: Detector) -> Heard:
+    segment = Segment(np.empty(0, np.float32), 0.0, 0.0, reason="unreadable")
     return Heard(name, None, segment, detector.score(segment), 1)

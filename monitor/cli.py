@@ -6,6 +6,7 @@ import contextlib
 import math
 import shlex
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,7 @@ def score(
     from model.errors import InputError
     from monitor.archive import score_files
     from monitor.sinks import CsvLines, JsonLines
-    from monitor.terminal import interrupt_on_sigterm
+    from monitor.terminal import stop_on_signals
 
     if jobs == 0:
         raise InputError("--jobs takes -1 for all cores, or a number of them.")
@@ -90,8 +91,10 @@ def score(
         raise InputError("No audio files were found there.", passed if found.ignored else "")
     sink = CsvLines(sys.stdout) if as_csv else JsonLines(sys.stdout)
     counts = {"scored": 0, "cut": 0}
-    with contextlib.suppress(KeyboardInterrupt), interrupt_on_sigterm():
-        for result in score_files(found.paths, detector, jobs):
+    stop = threading.Event()
+    results = score_files(found.paths, detector, jobs, stop)
+    with stop_on_signals(stop.set), contextlib.closing(results):
+        for result in results:
             _report(result, detector, counts, sink)
     if not counts["scored"]:
         raise InputError("None of the files could be scored.")
@@ -222,7 +225,7 @@ def watch(
     if not headless:
         return _on_screen(Stream(detector, sources, sinks), title, farewell)
     stream = Stream(detector, sources, [JsonLines(sys.stdout), *sinks], _warn)
-    with stop_on_signals(stream):
+    with stop_on_signals(stream.stop):
         last = stream.run()
     click.echo(
         f"{last.segments:,} segments, {last.alarms:,} alarms, {last.not_scored:,} not scored, "

@@ -20,8 +20,8 @@ from typing import BinaryIO, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from model.audio import AudioReader, Block, Mixdown
-from model.errors import AudioError, shown
+from model.audio import CUT_SHORT, AudioReader, Block, Mixdown
+from model.errors import AudioError, InputError, shown
 
 IDLE_S = 0.25
 """A live source that has nothing gives an empty block this often: its reader looks up."""
@@ -106,7 +106,7 @@ class AudioFile:
                 return
             yield block
         if self._reader.cut_short:
-            self.problem = f"{self.name} is cut short: it holds less than its header says."
+            self.problem = f"{self.name} {CUT_SHORT}."
 
 
 @dataclass(frozen=True)
@@ -201,17 +201,19 @@ def read_wav_header(stream: BinaryIO) -> tuple[WavFormat, int]:
     Raises AudioError for anything else. A length near 2 or 4 GiB, or 0, means "until it ends".
     """
     if stream.read(4) not in (b"RIFF", b"RF64") or len(stream.read(4)) < 4:
-        raise AudioError("The input is not WAV.", "For example: ffmpeg -i URL -f wav - | offkey …")
+        raise AudioError(
+            "The input", "is not WAV", "For example: ffmpeg -i URL -f wav - | offkey monitor MODEL --input -"
+        )
     stream.read(4)
     wav_format = None
     while True:
         header = stream.read(8)
         if len(header) < 8:
-            raise AudioError("The input ended before any samples came.")
+            raise AudioError("The input", "ended before any samples came")
         name, size = header[:4], struct.unpack("<I", header[4:])[0]
         if name == b"data":
             if wav_format is None:
-                raise AudioError("The input is not WAV: its format is missing.")
+                raise AudioError("The input", "is not WAV: its format is missing")
             return wav_format, size if 0 < size < 0x7FFF0000 else 1 << 62
         chunk = stream.read(size + size % 2)
         if name == b"fmt ":
@@ -220,23 +222,23 @@ def read_wav_header(stream: BinaryIO) -> tuple[WavFormat, int]:
 
 def _parse_format(chunk: bytes) -> WavFormat:
     if len(chunk) < 16:
-        raise AudioError("The input is not WAV: its format is cut short.")
+        raise AudioError("The input", "is not WAV: its format is cut short")
     tag, channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", chunk[:16])
     if tag == 0xFFFE and len(chunk) >= 26:  # extensible: the tag stands further on
         tag = struct.unpack("<H", chunk[24:26])[0]
     dtypes = {(1, 8): "u1", (1, 16): "<i2", (1, 24): "<i3", (1, 32): "<i4"}
     dtypes |= {(3, 32): "<f4", (3, 64): "<f8"}
     if (tag, bits) not in dtypes or not channels or not rate_hz:
-        raise AudioError("The input is WAV of a kind that is not read here.", "Send 16-bit PCM.")
+        raise AudioError("The input", "is WAV of a kind not read here", "Send 16-bit PCM.")
     return WavFormat(rate_hz, channels, dtypes[tag, bits])
 
 
 def check_channel(channel: int | None, channels: int) -> int | None:
-    """Channel numbers count from 1 outside, from 0 inside. Raises AudioError for one not there."""
+    """Channel numbers count from 1 outside, from 0 inside. Raises InputError otherwise."""
     if channel is None:
         return None
     if not 1 <= channel <= channels:
-        raise AudioError(f"There is no channel {channel}: the input has {channels}.")
+        raise InputError(f"There is no channel {channel}: the input has {channels}.")
     return channel - 1
 
 

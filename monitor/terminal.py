@@ -6,19 +6,17 @@ import contextlib
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from monitor.stream import Stream
-
 
 @contextlib.contextmanager
-def stop_on_signals(stream: Stream) -> Iterator[None]:
-    """Ctrl-C and SIGTERM end the stream in its own time; a second one ends it at once."""
+def stop_on_signals(ask_to_stop: Callable[[], None]) -> Iterator[None]:
+    """Ctrl-C and SIGTERM ask the work to end in its own time; a second one ends it at once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        stream.stop()
+        ask_to_stop()
         signal.signal(number, before[number])
 
     numbers = (signal.SIGINT, signal.SIGTERM)
@@ -28,20 +26,6 @@ def stop_on_signals(stream: Stream) -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, before[number])
-
-
-@contextlib.contextmanager
-def interrupt_on_sigterm() -> Iterator[None]:
-    """SIGTERM arrives as KeyboardInterrupt, so that both end in the same way."""
-
-    def interrupt(_number: int, _frame: FrameType | None) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 @contextlib.contextmanager
