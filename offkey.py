@@ -6,7 +6,9 @@ two rooms: it calibrates and then monitors.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import io
 import os
 import sys
 from typing import Any, NoReturn
@@ -78,10 +80,24 @@ def demo(headless: bool) -> None:
     watch(detector, headless)
 
 
+class _PatientStderr(io.TextIOWrapper):
+    """What is said to a person; when nobody reads it any more, the work goes on all the same."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(BrokenPipeError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(BrokenPipeError):
+            super().flush()
+
+
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     from model.errors import OffkeyError
 
+    sys.stderr = _PatientStderr(sys.stderr.buffer, errors="backslashreplace", line_buffering=True)
     try:
         code = cli.main(prog_name="offkey", standalone_mode=False)
     except OffkeyError as error:

@@ -69,7 +69,7 @@ def _fit(reference: tuple[str, ...], options: dict[str, Any], progress: Progress
     from calibrate.fitting import calibrate as calibrate_on
     from calibrate.maps import can_map
     from calibrate.reference import check_group_pattern
-    from model.segmenter import Segmentation
+    from model.segment import Segmentation
 
     maps = not options["no_maps"]
     if maps and not can_map():
@@ -77,7 +77,9 @@ def _fit(reference: tuple[str, ...], options: dict[str, Any], progress: Progress
         maps = False
     duration_s, hop_s = options["duration"], options["hop"]
     settings = Settings(
-        segmentation=Segmentation(options["mode"], duration_s, hop_s or duration_s / 2),
+        segmentation=Segmentation(
+            options["mode"], duration_s, duration_s / 2 if hop_s is None else hop_s
+        ),
         group=check_group_pattern(options["group"]),
         explained_variance=options["components"],
         n_clusters=options["clusters"],

@@ -16,6 +16,7 @@ from model.subspace import Subspace
 _FIRST_EIGENPAIRS = 256
 _REACH_QUANTILE = 0.99
 _FEWEST_FOR_OWN_REACH = 50
+_SMALLEST_REACH = 1e-9  # copies of one sound have none: distances stay finite
 
 
 def fit_subspace(features: Features, explained_variance: float) -> Subspace:
@@ -49,9 +50,11 @@ def _leading_eigenpairs(
     while True:
         values, vectors = eigh(matrix, subset_by_index=(n - k, n - 1), check_finite=False)
         values, vectors = values[::-1], vectors[:, ::-1]
+        sound = values > values[0] * n * np.finfo(np.float64).eps  # below that is rounding
+        values, vectors = values[sound], vectors[:, sound]
         reached = np.cumsum(values)
         if reached[-1] >= wanted or k == n:
-            enough = min(int(np.searchsorted(reached, wanted)) + 1, k)
+            enough = min(int(np.searchsorted(reached, wanted)) + 1, len(values))
             return values[:enough], vectors[:, :enough]
         k = min(n, 4 * k)
 
@@ -138,7 +141,7 @@ def fit_clusters(
     ]
     return ProfileClusters(
         centroids=centroids,
-        reach=np.maximum(reach, np.finfo(np.float64).tiny),
+        reach=np.maximum(reach, _SMALLEST_REACH),
         sizes=tuple(sizes.tolist()),
         anomalous_share=tuple((np.bincount(fitted.labels_, anomalous) / sizes).tolist()),
         suggested=tuple(dominant_band(row, profiles.mean(axis=0), edges_hz) for row in centroids),

@@ -26,13 +26,13 @@ from calibrate.crossfit import (
 from calibrate.estimators import fit_clusters, fit_forest, fit_subspace
 from calibrate.maps import make_maps
 from calibrate.reference import Groups, Progress, Reference, group_recordings, read_reference
-from model.audio import find_recordings
 from model.card import FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector
 from model.features import Features, FrontEnd, band_edges_hz, make_front_end
+from model.files import find_recordings
 from model.isolation import IsolationForest
-from model.segmenter import Segmentation
+from model.segment import Segmentation
 from model.subspace import Subspace
 
 

@@ -11,10 +11,12 @@ from pathlib import Path, PurePath
 import numpy as np
 from numpy.typing import NDArray
 
-from model.audio import FoundFiles, read_recording
+from model.audio import read_recording
 from model.errors import AudioError, InputError, shown
 from model.features import Features, FrontEnd
-from model.segmenter import Segmentation, cut_recording
+from model.files import FoundFiles
+from model.segment import Segmentation
+from model.segmenter import cut_recording
 
 Progress = Callable[[str, int, int], None]
 """Called with a word for the step, how much is done, and of how much."""

@@ -1,6 +1,6 @@
 """Any audio file to mono float32 blocks, and the one resampler that files and live sources share.
 
-What lives here: reading, mixing down, finding files, levels, states of the input; exceptions of
+What lives here: reading, mixing down, levels, states of the input; exceptions of
 soundfile are translated here. What does not: cutting into segments (segmenter.py).
 """
 
@@ -9,9 +9,8 @@ from __future__ import annotations
 import math
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -24,12 +23,6 @@ from model.errors import AudioError, shown
 Samples = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
-# fmt: off
-AUDIO_SUFFIXES = frozenset([
-    ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64",
-    ".snd", ".w64", ".wav", ".wave",
-])
-# fmt: on
 SILENT_PEAK = 10 ** (-90 / 20)
 FULL_SCALE = 0.99
 BLOCK_S = 0.5
@@ -295,35 +288,3 @@ def _is_cut_short(log: str) -> bool:
     """
     match = re.search(r"^\s*data\s*:\s*(\d+)\s*\(should be\s*(\d+)\)", log, re.MULTILINE)
     return match is not None and int(match[2]) < int(match[1]) < 0x7FFF0000
-
-
-@dataclass(frozen=True)
-class FoundFiles:
-    """Candidates in a stable order, and how many other or hidden files were passed over."""
-
-    paths: tuple[str, ...]
-    ignored: int
-
-
-def find_recordings(given: Iterable[str]) -> FoundFiles:
-    """Files as given, and what known audio files the given folders hold, sorted by path.
-
-    Symbolic links to files are followed, to folders not. What is given and missing is told when it
-    is read.
-    """
-    paths: list[str] = []
-    ignored = 0
-    for path in given:
-        if os.path.isdir(path):
-            for folder, subfolders, files in os.walk(path):
-                subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-                names = [name for name in files if _is_candidate(name)]
-                ignored += len(files) - len(names)
-                paths += [os.path.join(folder, name) for name in names]
-        else:
-            paths.append(path)
-    return FoundFiles(tuple(sorted(dict.fromkeys(paths))), ignored)
-
-
-def _is_candidate(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES

@@ -13,7 +13,7 @@ from model.conformity import Conformity, Thresholds, resolve_false_alarm_rate
 from model.features import Features, FrontEnd, band_means
 from model.isolation import IsolationForest
 from model.profiles import ProfileClusters
-from model.segmenter import Segment, Segmentation
+from model.segment import Segment, Segmentation
 from model.subspace import Subspace, reconstruction_error
 
 NORMAL, ANOMALOUS, NOT_SCORED = "normal", "anomalous", "not scored"

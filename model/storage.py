@@ -24,7 +24,7 @@ from model.errors import InputError, ModelError, OffkeyError, shown
 from model.features import make_front_end
 from model.isolation import IsolationForest
 from model.profiles import ProfileClusters
-from model.segmenter import Gate, Segmentation
+from model.segment import Gate, Segmentation
 from model.subspace import Subspace
 
 FORMAT = 1

@@ -32,7 +32,7 @@ def _made_of(detector: Detector) -> list[str]:
     card = detector.card
     lines = [_row("recordings", f"{card.recordings:,} used, {len(card.skipped):,} skipped")]
     if card.identical:
-        lines.append(_row("", f"{card.identical:,} are copies of another one, byte by byte"))
+        lines.append(_row("", f"copies of another one, byte by byte: {card.identical:,}"))
     if card.ignored_files:
         lines.append(_row("", f"{card.ignored_files:,} other or hidden files passed over"))
     groups = f"{card.groups:,}, {card.group_rule}; {card.folds} folds"

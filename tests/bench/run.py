@@ -23,7 +23,8 @@ import soundfile
 from threadpoolctl import threadpool_limits
 
 from model.audio import read_recording, resample
-from model.segmenter import Segment, cut_recording
+from model.segment import Segment
+from model.segmenter import cut_recording
 from model.storage import read_model
 
 T = TypeVar("T")

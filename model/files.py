@@ -1,0 +1,47 @@
+"""Which files are meant: folders searched for recordings, the same for calibrate and score."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# fmt: off
+AUDIO_SUFFIXES = frozenset([
+    ".aif", ".aifc", ".aiff", ".au", ".caf", ".flac", ".mp3", ".oga", ".ogg", ".opus", ".rf64",
+    ".snd", ".w64", ".wav", ".wave",
+])
+# fmt: on
+
+
+@dataclass(frozen=True)
+class FoundFiles:
+    """Candidates in a stable order, and how many other or hidden files were passed over."""
+
+    paths: tuple[str, ...]
+    ignored: int
+
+
+def find_recordings(given: Iterable[str]) -> FoundFiles:
+    """Files as given, and what known audio files the given folders hold, sorted by path.
+
+    Symbolic links to files are followed, to folders not. What is given and missing is told when it
+    is read.
+    """
+    paths: list[str] = []
+    ignored = 0
+    for path in given:
+        if os.path.isdir(path):
+            for folder, subfolders, files in os.walk(path):
+                subfolders[:] = [name for name in subfolders if not name.startswith(".")]
+                names = [name for name in files if _is_candidate(name)]
+                ignored += len(files) - len(names)
+                paths += [os.path.join(folder, name) for name in names]
+        else:
+            paths.append(path)
+    return FoundFiles(tuple(sorted(dict.fromkeys(paths))), ignored)
+
+
+def _is_candidate(name: str) -> bool:
+    return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES

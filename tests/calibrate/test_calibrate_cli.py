@@ -1,0 +1,363 @@
+"""The command `offkey calibrate`, run as a person runs it: what it says, and what it leaves."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+import offkey as front_door
+from model.storage import read_model, write_model
+
+Words = Callable[..., list[Path]]
+Run = Callable[..., subprocess.CompletedProcess[str]]
+Spoken = Callable[..., NDArray[np.float32]]
+
+KILLING = """
+import os, signal, sys
+import offkey
+def die(*_, **__): os.kill(os.getpid(), signal.SIGKILL)
+os.{doomed} = die
+offkey.main()
+"""
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """Name a model that is not there yet, in a folder of its own."""
+    (tmp_path / "models").mkdir()
+    return tmp_path / "models" / "m.offkey"
+
+
+@pytest.fixture
+def calibrated(offkey: Run, model: Path) -> Run:
+    """Run `calibrate` without maps; whatever happens, there is no traceback and no warning."""
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+        done = offkey("calibrate", *arguments, "-o", model, "--no-maps")
+        assert done.returncode in (0, 1, 2)
+        for bad in ("Traceback", "Warning", "Exception"):
+            assert bad not in done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture
+def refused(calibrated: Run, model: Path) -> Callable[..., str]:
+    """Run `calibrate`, expect exit code 2, one sentence and no model; give the sentence."""
+
+    def run(*arguments: str | Path) -> str:
+        done = calibrated(*arguments)
+        assert done.returncode == 2
+        assert done.stdout == ""
+        assert list(model.parent.iterdir()) == []
+        (sentence,) = [line for line in done.stderr.splitlines() if line.startswith("offkey: ")]
+        return sentence
+
+    return run
+
+
+def test_a_calibration_ends_with_a_summary(
+    calibrated: Run, model: Path, words_folder: Path
+) -> None:
+    """Recordings, groups, components, clusters, false alarms and smallest p stand on stdout."""
+    done = calibrated(words_folder)
+    assert done.returncode == 0
+    for said in ("60 used, 0 skipped", "6, by folder", "components explain 99 %", "clusters of"):
+        assert said in done.stdout
+    for said in ("false alarms", "worst group", "1 in 61", str(model)):
+        assert said in done.stdout
+    assert "reading" in done.stderr
+    assert "reading" not in done.stdout
+    assert read_model(model).card.recordings == 60
+
+
+def test_a_missing_path_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    """A path that is not there is named."""
+    sentence = refused(tmp_path / "gone")
+    assert "gone" in sentence
+    assert "does not exist" in sentence
+
+
+def test_an_empty_folder_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
+    """A folder without audio says so, and that something else was there."""
+    (tmp_path / "empty").mkdir()
+    assert "No audio files" in refused(tmp_path / "empty")
+    (tmp_path / "empty" / "notes.txt").touch()
+    assert "1 other" in refused(tmp_path / "empty")
+
+
+def test_nineteen_recordings_are_refused(
+    refused: Callable[..., str], tmp_path: Path, write_words: Words
+) -> None:
+    """The sentence says how many there are and how many it takes."""
+    write_words(tmp_path / "few", 19)
+    sentence = refused(tmp_path / "few")
+    assert "19 " in sentence
+    assert "20" in sentence
+
+
+def test_a_rate_beyond_the_reference_is_refused(
+    refused: Callable[..., str], words_folder: Path
+) -> None:
+    """A false-alarm rate that 60 recordings cannot promise names the number that it takes."""
+    assert "999 recordings" in refused(words_folder, "--false-alarm-rate", "0.001")
+
+
+def test_two_identical_recordings_are_told(
+    calibrated: Run, tmp_path: Path, write_words: Words
+) -> None:
+    """A copy is used, and the summary says that there is one."""
+    paths = write_words(tmp_path / "words", 20)
+    (tmp_path / "words" / "copy.wav").write_bytes(paths[0].read_bytes())
+    done = calibrated(tmp_path / "words")
+    assert done.returncode == 0
+    assert "21 used" in done.stdout
+    assert "cop" in done.stdout.split("groups")[0]
+
+
+def test_fewer_groups_than_folds_are_told(
+    calibrated: Run, tmp_path: Path, write_words: Words
+) -> None:
+    """Two groups make two folds, and the summary says that independence is limited."""
+    write_words(tmp_path / "words" / "ann", 12)
+    write_words(tmp_path / "words" / "bob", 12, 50)
+    done = calibrated(tmp_path / "words")
+    assert done.returncode == 0
+    assert "2, by folder; 2 folds" in done.stdout
+    assert "independence is limited" in done.stdout
+
+
+def test_bad_recordings_are_skipped_and_listed(
+    calibrated: Run, tmp_path: Path, write_words: Words, make_word: Spoken
+) -> None:
+    """Bad files, also with names that are not text, are listed with reasons and harm nobody."""
+    folder = tmp_path / "words"
+    paths = write_words(folder, 22)
+    strange = os.path.join(
+        os.fsencode(folder), "s\u00e9chs \u516d\n\xff".encode("latin-1", "replace")
+    )
+    os.rename(paths[0], strange + b".wav")
+    (folder / "text.wav").write_text("no audio")
+    (folder / "cut.wav").write_bytes(paths[1].read_bytes()[:3000])
+    (folder / "dangling.wav").symlink_to("gone")
+    soundfile.write(folder / "zeros.wav", np.zeros(8000), 8000)
+    soundfile.write(folder / "loud.wav", np.clip(100 * make_word(1), -1, 1), 8000)
+    with open(strange + b" bad.wav", "w") as file:
+        file.write("no audio")
+    done = calibrated(folder)
+    assert done.returncode == 0
+    assert "23 used, 5 skipped" in done.stdout
+    skipped = done.stdout.split("skipped (5)")[1]
+    for name in ("text.wav", "cut.wav", "dangling.wav", "zeros.wav: digital zero", "xff"):
+        assert name in skipped
+    assert "loud.wav" in done.stdout.split("clipped")[1]
+    done.stdout.encode()
+
+
+def test_any_name_will_do_for_a_model(offkey: Run, model: Path, words_folder: Path) -> None:
+    """A model's name may hold spaces, newlines and bytes that are not UTF-8."""
+    name = os.path.join(model.parent, os.fsdecode(b"my \xff\nmodel.offkey"))
+    done = offkey("calibrate", words_folder, "-o", name, "--no-maps")
+    assert done.returncode == 0, done.stderr
+    assert read_model(name).card.recordings == 60
+
+
+def test_an_existing_model_is_not_overwritten(
+    calibrated: Run, model: Path, words_folder: Path
+) -> None:
+    """Without `--replace` nothing is read, the old file stays, and the way on is named."""
+    model.write_bytes(b"precious")
+    done = calibrated(words_folder)
+    assert done.returncode == 2
+    assert "--replace" in done.stderr
+    assert "reading" not in done.stderr
+    assert model.read_bytes() == b"precious"
+
+
+def test_replacing_moves_the_names_of_clusters(
+    calibrated: Run, model: Path, words_folder: Path, tmp_path: Path
+) -> None:
+    """The same recordings keep all names; a name that fits no new cluster is listed."""
+    assert calibrated(words_folder).returncode == 0
+    named = read_model(model)
+    clusters = named.clusters.renamed(0, "late hiss").renamed(1, "hum")
+    write_model(model, named.__class__(**{**vars(named), "clusters": clusters}))
+    done = calibrated(words_folder, "--replace")
+    assert done.returncode == 0
+    assert read_model(model).clusters.given == clusters.given
+    assert "late hiss" in done.stdout
+    (tmp_path / "tones").mkdir()
+    t, rng = np.arange(8000) / 8000, np.random.default_rng(0)
+    for i in range(24):
+        tone = np.sin(2 * np.pi * rng.uniform(200, 3000) * t) + 0.001 * rng.normal(size=8000)
+        soundfile.write(tmp_path / "tones" / f"{i:02}.wav", tone / 2, 8000)
+    done = calibrated(tmp_path / "tones", "--replace")
+    assert done.returncode == 0
+    kept = {name for name in read_model(model).clusters.given if name}
+    lost = done.stdout.rpartition("names without a cluster now: ")[2].splitlines()[0]
+    assert kept | set(lost.split(", ")) >= {"late hiss", "hum"}
+    assert not kept & set(lost.split(", "))
+    assert lost
+
+
+def test_a_damaged_model_can_be_replaced(calibrated: Run, model: Path, words_folder: Path) -> None:
+    """With `--replace` a file that cannot be read gives way, and it is said that no names moved."""
+    model.write_bytes(b"damaged")
+    done = calibrated(words_folder, "--replace")
+    assert done.returncode == 0
+    assert "No names" in done.stderr
+    assert read_model(model).card.recordings == 60
+
+
+def test_short_recordings_of_few_groups_work_in_continuous_mode(
+    calibrated: Run, tmp_path: Path
+) -> None:
+    """Three machines with twelve recordings of one window each can be calibrated on."""
+    rng = np.random.default_rng(0)
+    for i in range(36):
+        path = tmp_path / "hum" / f"machine {i % 3}" / f"{i:02}.wav"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, rng.normal(size=8000) * 0.1, 8000)
+    done = calibrated(tmp_path / "hum", "--mode", "continuous")
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("moment", ["start", "reading", "fitting", "fsync", "replace"])
+@pytest.mark.parametrize("older", [False, True])
+def test_a_calibration_killed_half_way_changes_nothing(
+    moment: str, older: bool, model: Path, words_folder: Path
+) -> None:
+    """Killed at any moment, it leaves no file under the target's name, or the older one."""
+    if older:
+        model.write_bytes(b"older")
+    line = ["calibrate", str(words_folder), "-o", str(model), "--no-maps", "--replace"]
+    doomed = moment if moment in ("fsync", "replace") else "nothing"
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLING.format(doomed=doomed), *line],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    if moment in ("reading", "fitting"):
+        assert any(moment in line for line in process.stderr)
+    if doomed == "nothing":
+        process.kill()
+    process.communicate(timeout=60)
+    assert process.returncode == -signal.SIGKILL
+    if older:
+        assert model.read_bytes() == b"older"
+    else:
+        assert not model.exists()
+
+
+def test_an_interrupted_calibration_says_so(model: Path, words_folder: Path) -> None:
+    """Ctrl-C in the middle gives one line, no traceback, no model and no left-over file."""
+    command = Path(sys.executable).with_name("offkey")
+    process = subprocess.Popen(
+        [command, "calibrate", words_folder, "-o", model, "--no-maps"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stderr is not None
+    assert any("fitting" in line for line in process.stderr)
+    process.send_signal(signal.SIGINT)
+    stdout, stderr = process.communicate(timeout=60)
+    assert stdout == ""
+    assert "Traceback" not in stderr
+    assert "interrupted" in stderr
+    assert list(model.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize("gone", ["stdout", "stderr", "both"])
+def test_a_reader_that_has_gone_harms_nothing(gone: str, model: Path, words_folder: Path) -> None:
+    """Where nobody reads what it says, as before `head`, exit code 0 still means a whole model."""
+    command = Path(sys.executable).with_name("offkey")
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [command, "calibrate", words_folder, "-o", model, "--no-maps"],
+        stdout=subprocess.DEVNULL if gone == "stderr" else writer,
+        stderr=subprocess.PIPE if gone == "stdout" else writer,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    os.close(writer)
+    assert "Traceback" not in (done.stderr or "")
+    assert "BrokenPipe" not in (done.stderr or "")
+    assert done.returncode == 0
+    assert read_model(model).card.recordings == 60
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "--group (",
+        "--group speaker",
+        "--group (x)(y)",
+        "--components 0",
+        "--components 1",
+        "--components nan",
+        "--clusters 0",
+        "--jobs 0",
+        "--seed -1",
+        "--hop 0.5",
+        "--mode continuous --hop 0",
+        "--mode continuous --hop -1",
+        "--mode continuous --hop 2",
+        "--mode sometimes",
+        "--duration 0",
+        "--duration nan",
+        "--duration 60",
+        "--false-alarm-rate 0",
+        "--false-alarm-rate 1",
+        "--false-alarm-rate nan",
+        "--false-alarm-rate few",
+        "--unknown",
+    ],
+)
+def test_a_senseless_option_is_refused_before_the_work(
+    options: str,
+    words_folder: Path,
+    model: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Exit code 2, a sentence that names the option or its meaning, nothing read, no model."""
+    line = ["offkey", "calibrate", str(words_folder), "-o", str(model), "--no-maps"]
+    monkeypatch.setattr(sys, "argv", [*line, *options.split()])
+    with pytest.raises(SystemExit) as end:
+        front_door.main()
+    said = capfd.readouterr()
+    assert end.value.code == 2
+    assert said.out == ""
+    assert "reading" not in said.err
+    word = options.split()[-2 if len(options.split()) > 1 else -1]
+    assert word in said.err or word.strip("-").split("-")[-1] in said.err
+    assert list(model.parent.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "line", ["calibrate", "calibrate x", "calibrate -o m.offkey", "calibrat x"]
+)
+def test_an_incomplete_command_is_refused(
+    line: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Without recordings, without a target, or misspelt, it exits with 2 and tells its usage."""
+    monkeypatch.setattr(sys, "argv", ["offkey", *line.split()])
+    with pytest.raises(SystemExit) as end:
+        front_door.main()
+    assert end.value.code == 2
+    assert "Usage: offkey" in capfd.readouterr().err
