@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from itertools import takewhile
 
@@ -13,7 +13,8 @@ import numpy as np
 from model.audio import read_recording
 from model.detector import Detector
 from model.errors import AudioError, shown
-from model.segmenter import Segment, cut_recording
+from model.segment import Segment
+from model.segmenter import cut_recording
 from monitor.events import Heard
 
 
@@ -30,7 +31,7 @@ class ScoredFile:
 
 def score_files(
     paths: Iterable[str], detector: Detector, jobs: int, stop: threading.Event
-) -> Iterator[ScoredFile]:
+) -> Generator[ScoredFile, None, None]:
     """Score files on `jobs` threads (-1: all cores); results come in the order of `paths`.
 
     A file alone and a file among many take the same path and get the same scores. Once `stop` is
@@ -43,7 +44,7 @@ def score_files(
     ahead = takewhile(lambda _: not stop.is_set(), paths)
     results = parallel(delayed(score_file)(path, detector) for path in ahead)
     try:
-        for result in results:  # "yield from" would close the results first
+        for result in results:  # noqa: UP028 ("yield from" would close the results first)
             yield result
     finally:
         # Threads that are still at work when the interpreter ends would take it down with them.

@@ -76,8 +76,8 @@ def score(
     model: str, files: tuple[str, ...], as_csv: bool, jobs: int, false_alarm_rate: float | None
 ) -> None:
     """Score many files, each as one recording."""
-    from model.audio import find_recordings
     from model.errors import InputError
+    from model.files import find_recordings
     from monitor.archive import score_files
     from monitor.sinks import CsvLines, JsonLines
     from monitor.terminal import stop_on_signals

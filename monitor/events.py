@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from model.detector import ANOMALOUS, Score
-from model.segmenter import Segment
+from model.segment import Segment
 
 
 @dataclass(frozen=True)

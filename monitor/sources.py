@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import BinaryIO, Protocol, Self
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,6 +109,13 @@ class AudioFile:
             self.problem = f"{self.name} {CUT_SHORT}."
 
 
+class RawInput(Protocol):
+    """Bytes of another program, as they come."""
+
+    def read(self, n: int, /) -> bytes | None:
+        """Up to `n` bytes, none at the end."""
+
+
 @dataclass(frozen=True)
 class WavFormat:
     """What the header of a WAV stream says."""
@@ -137,12 +144,16 @@ class WavFormat:
 
 
 class Pipe:
-    """WAV from another program's output; its writer waits, nothing is dropped."""
+    """WAV from another program's output; its writer waits, nothing is dropped.
+
+    `stream` is unbuffered: a read gives what is there, so that sound is heard at once, and a thread
+    that still waits in it holds no lock when the process ends.
+    """
 
     is_live = True
     length_s = None
 
-    def __init__(self, stream: BinaryIO, name: str = "stdin", channel: int | None = None) -> None:
+    def __init__(self, stream: RawInput, name: str = "stdin", channel: int | None = None) -> None:
         self.name = name
         self.problem: str | None = None
         self.state = "opening"
@@ -164,8 +175,7 @@ class Pipe:
     def _read(self) -> None:
         left = self._left
         while left > 0:
-            # read1 gives what is there: a live writer's sound is heard at once.
-            data = self._stream.read1(min(left, 1 << 16))  # type: ignore[attr-defined]
+            data = self._stream.read(min(left, 1 << 16))
             if not data:
                 break
             left -= len(data)
@@ -195,19 +205,20 @@ class Pipe:
             yield block
 
 
-def read_wav_header(stream: BinaryIO) -> tuple[WavFormat, int]:
+def read_wav_header(stream: RawInput) -> tuple[WavFormat, int]:
     """Read a RIFF header up to its samples; returns the format and the number of bytes to come.
 
     Raises AudioError for anything else. A length near 2 or 4 GiB, or 0, means "until it ends".
     """
-    if stream.read(4) not in (b"RIFF", b"RF64") or len(stream.read(4)) < 4:
+    if _read_exactly(stream, 12)[:4] not in (b"RIFF", b"RF64"):
         raise AudioError(
-            "The input", "is not WAV", "For example: ffmpeg -i URL -f wav - | offkey monitor MODEL --input -"
+            "The input",
+            "is not WAV",
+            "For example: ffmpeg -i URL -f wav - | offkey monitor MODEL --input -",
         )
-    stream.read(4)
     wav_format = None
     while True:
-        header = stream.read(8)
+        header = _read_exactly(stream, 8)
         if len(header) < 8:
             raise AudioError("The input", "ended before any samples came")
         name, size = header[:4], struct.unpack("<I", header[4:])[0]
@@ -215,9 +226,18 @@ def read_wav_header(stream: BinaryIO) -> tuple[WavFormat, int]:
             if wav_format is None:
                 raise AudioError("The input", "is not WAV: its format is missing")
             return wav_format, size if 0 < size < 0x7FFF0000 else 1 << 62
-        chunk = stream.read(size + size % 2)
+        chunk = _read_exactly(stream, size + size % 2)
         if name == b"fmt ":
             wav_format = _parse_format(chunk)
+
+
+def _read_exactly(stream: RawInput, n: int) -> bytes:
+    """Read `n` bytes, fewer only where the stream ends."""
+    parts = []
+    while n > 0 and (part := stream.read(min(n, 1 << 16))):
+        parts.append(part)
+        n -= len(part)
+    return b"".join(parts)
 
 
 def _parse_format(chunk: bytes) -> WavFormat:
@@ -242,9 +262,9 @@ def check_channel(channel: int | None, channels: int) -> int | None:
     return channel - 1
 
 
-def take_stdin() -> BinaryIO:
+def take_stdin() -> RawInput:
     """The pipe on standard input, leaving the terminal in its place for the keys of the screen."""
-    pipe = os.fdopen(os.dup(0), "rb")
+    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
     try:
         terminal = os.open("/dev/tty", os.O_RDWR)
     except OSError:

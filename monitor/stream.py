@@ -16,7 +16,8 @@ from typing import Any
 from model.audio import Block, Resampler, input_state, level_dbfs
 from model.detector import NOT_SCORED, Detector
 from model.errors import AudioError
-from model.segmenter import Segment, make_segmenter
+from model.segment import Segment
+from model.segmenter import make_segmenter
 from monitor.alarms import SoundAlarms, WindowAlarms
 from monitor.events import Event, Gap, Heard, StateChange
 from monitor.sinks import Sink

@@ -1,0 +1,144 @@
+"""The top lines: what is monitored and its state, then the input and the counts."""
+
+from __future__ import annotations
+
+from pathlib import PurePath
+
+from rich.cells import cell_len
+
+from model.card import ModelCard
+from monitor.app import words
+from monitor.app.drawing import Drawing, Line, meter
+from monitor.stream import Snapshot
+
+_LOWEST_DBFS = -80.0
+_NAMES = {"digital zero": "digital zero: no signal", "silent": "silent: below −90 dBFS"}
+_UNHEARD = {
+    "opening": "opening the input",
+    "stalled": "no sound arrives from the input",
+    "reconnecting": "the input is gone; trying to open it again",
+    "ended": "the input has ended",
+}
+_GAP = 2
+
+
+class Header(Drawing):
+    """Two lines, or three where the counts need one of their own."""
+
+    def __init__(self, title: str, card: ModelCard, has_gate: bool) -> None:
+        super().__init__()
+        self._title = words.printable(PurePath(title).name or title)
+        self._card = card
+        self._has_gate = has_gate
+        self._snapshot = Snapshot()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show another moment."""
+        self._snapshot = snapshot
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """Title and source; input; counts, on the input's line where there are two lines only."""
+        lines = [_ends(self._left(width), self._right(width), width)]
+        if height >= 3:
+            return [*lines, self._input(width), self._counts()]
+        counts = self._counts()
+        return [*lines, _ends(self._input(width - _length(counts) - _GAP), counts, width)]
+
+    def _left(self, width: int) -> Line:
+        short = self._title
+        card = self._card
+        recordings = words.plural(card.recordings, "recording")
+        room = width - self._least_right()
+        model = words.first_fitting(
+            [
+                f"{short} · {recordings} · {words.plural(card.groups, 'group')}",
+                f"{short} · {recordings}",
+                short,
+                words.shorten(short, max(8, room - 8)),
+            ],
+            room - 8,
+        )
+        return [("offkey", "strong"), ("  " + model, "")]
+
+    def _least_right(self) -> int:
+        """Cells that state, position and a shortened source need."""
+        snapshot = self._snapshot
+        source = min(cell_len(snapshot.source), 24)
+        return len(snapshot.state) + len(self._position()) + source + 4 + 2 * _GAP
+
+    def _right(self, width: int) -> Line:
+        snapshot = self._snapshot
+        symbol, role = words.STATES.get(snapshot.state, ("?", "warn"))
+        state = f"{symbol} {snapshot.state.upper()}"
+        position = self._position()
+        if not position:
+            return [(state, role)]
+        left = _length(self._left(width))
+        room = width - left - _GAP - cell_len(state) - len(position) - 4
+        source = words.printable(snapshot.source)
+        file = source if snapshot.length_s is None else PurePath(source).name or source
+        rate = f" · {words.rate_text(snapshot.rate_hz)}" if snapshot.rate_hz else ""
+        choices = [source + rate, file + rate, file, words.shorten(file, room)]
+        shown = words.first_fitting(choices, room)
+        return [(state, role), (f"  {shown}  ", ""), (position, "strong")]
+
+    def _position(self) -> str:
+        snapshot = self._snapshot
+        if not snapshot.source:
+            return ""
+        if snapshot.length_s is None:
+            return words.elapsed_text(snapshot.position_s)
+        length = words.position_text(snapshot.length_s)
+        return f"{words.position_text(snapshot.position_s)} / {length}"
+
+    def _input(self, width: int) -> Line:
+        snapshot = self._snapshot
+        unheard = _UNHEARD.get(snapshot.state)
+        if snapshot.state == "paused":
+            leaves_out = "" if snapshot.length_s else " (what comes now is left unheard)"
+            unheard = f"paused; press p to go on{leaves_out}"
+        if unheard is not None:
+            return [("input", "muted"), ("  " + unheard, "")]
+        floor = snapshot.floor_dbfs
+        details = f"  {words.level_text(snapshot.level_dbfs)} dBFS"
+        if self._has_gate:
+            gate = "gate open  " if snapshot.gate_open else "gate closed"
+            details += f"  floor {words.level_text(floor).strip():>3}  {gate}"
+        state = snapshot.input_state
+        shown = _NAMES.get(state, words.printable(state)) if state else ""
+        longest = max(map(cell_len, _NAMES.values())) + _GAP
+        room = width - len("input  ") - cell_len(details)
+        if room < longest + 8:
+            shown, longest = state or "", len("digital zero") + _GAP
+        bar = max(6, min(32, room - longest))
+        level = 0.0 if snapshot.level_dbfs is None else _share(snapshot.level_dbfs)
+        return [
+            ("input  ", "muted"),
+            *meter(level, None if floor is None else _share(floor), bar),
+            (details, ""),
+            (f"  {shown}", "warn"),
+        ]
+
+    def _counts(self) -> Line:
+        snapshot = self._snapshot
+        return [
+            (f"{words.plural(snapshot.segments, 'segment')} · ", ""),
+            (words.plural(snapshot.alarms, "alarm"), "bad" if snapshot.alarms else ""),
+            (f" · {snapshot.not_scored:,} not scored · ", ""),
+            (words.lost_text(snapshot.lost_s), "warn" if snapshot.lost_s else ""),
+        ]
+
+
+def _share(level_dbfs: float) -> float:
+    return 1 - level_dbfs / _LOWEST_DBFS
+
+
+def _length(line: Line) -> int:
+    return sum(cell_len(text) for text, _ in line)
+
+
+def _ends(left: Line, right: Line, width: int) -> Line:
+    """Two pieces, one at each end."""
+    gap = max(1, width - _length(left) - _length(right))
+    return [*left, (" " * gap, ""), *right]

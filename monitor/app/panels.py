@@ -1,0 +1,204 @@
+"""The three panels: isolation score, reconstruction error, verdict."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rich.segment import Segment as Piece
+from rich.style import Style
+from textual.content import Content
+from textual.renderables.digits import Digits
+
+from model.detector import ANOMALOUS, NORMAL, Detector
+from monitor.app import words
+from monitor.app.drawing import Drawing, Line, Scale, history, ruler
+from monitor.events import Heard
+from monitor.stream import Snapshot
+
+LAST = 60
+"""How many segments the history shows at most."""
+
+
+@dataclass(frozen=True)
+class _Fact:
+    """Something to be said of a segment."""
+
+    long: str
+    role: str = ""
+    short: str = ""
+    """Where there is no room for the long form."""
+
+
+_VERDICTS = {NORMAL: _Fact("✓ NORMAL", "good"), ANOMALOUS: _Fact("▲ ANOMALOUS", "bad")}
+_WAITING = {
+    "opening": "opening the input",
+    "warming up": "listening: warming up, getting to know the background noise",
+    "paused": "paused before the first sound",
+    "stalled": "no sound arrives from the input",
+    "reconnecting": "the input is gone; trying to open it again",
+    "ended": "the input has ended without a sound",
+}
+
+
+class ScorePanel(Drawing):
+    """One score: its value, its place beside the threshold, and how the last ones were."""
+
+    def __init__(
+        self,
+        title: str,
+        scale: Scale,
+        text: Callable[[float | None], str],
+        values: Callable[[Heard], tuple[float | None, float | None]],
+    ) -> None:
+        super().__init__(classes="panel")
+        self.border_title = Content(title)
+        self._scale = scale
+        self._text = text
+        self._values = values
+        self._recent: Sequence[Heard] = ()
+
+    def show(self, recent: Sequence[Heard]) -> None:
+        """Show the newest segments, oldest first."""
+        self._recent = recent[-LAST:]
+        self.redraw()
+
+    def on_resize(self) -> None:
+        """Say as much of the threshold as there is room for."""
+        scale = self._scale
+        threshold = f"threshold {self._text(scale.threshold)}"
+        if not scale.has_mark:
+            threshold = "no threshold" if scale.threshold > 0 else "beyond at any score"
+        both = f"last {LAST} · {threshold}"
+        self.border_subtitle = Content(words.first_fitting([both, threshold], self.size.width - 4))
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """Value and p, large where there is room; ruler; history in threes of rows."""
+        score, p = self._values(self._recent[-1]) if self._recent else (None, None)
+        beyond = score is not None and self._scale.is_beyond(score)
+        role = "bad" if beyond else "strong"
+        text, p_text = self._text(score), "" if p is None else f"p {words.p_text(p)}"
+        digits = text.replace("−", "-")
+        if height >= 8 and score is not None and Digits.get_width(digits) + 12 <= width:
+            lines = _large(digits, role, p_text)
+        else:
+            blank: list[Line] = [[]] if height >= 8 else []
+            lines = [*blank, [(text, role), ("   ", ""), (p_text, "")], *blank]
+        lines += [ruler(self._scale, score, width)]
+        rows = (height - len(lines)) // 3 * 3
+        lines += [[]] * (height - len(lines) - rows)
+        scores = [self._values(heard)[0] for heard in self._recent]
+        return [*lines, *history(self._scale, scores, LAST, width, rows)][:height]
+
+
+def _large(digits: str, role: str, p_text: str) -> list[Line]:
+    """A number in digits three lines high, its p beside it."""
+    pieces = (p for p in Digits(digits).render(Style(bold=True)) if isinstance(p, Piece))
+    lines: list[Line] = [
+        [("".join(piece.text for piece in row), role)] for row in Piece.split_lines(pieces)
+    ]
+    lines[2].append((f"   {p_text}", ""))
+    return lines
+
+
+def score_panels(detector: Detector) -> tuple[ScorePanel, ScorePanel]:
+    """The panels of both scores of a model."""
+    conformity, thresholds = detector.conformity, detector.thresholds
+    isolation = ScorePanel(
+        "isolation score",
+        Scale.of(conformity.isolation, thresholds.isolation_score),
+        words.isolation_text,
+        lambda heard: (heard.score.isolation_score, heard.score.isolation_p),
+    )
+    reconstruction = ScorePanel(
+        "reconstruction error",
+        Scale.of(conformity.reconstruction, thresholds.reconstruction_error, log=True),
+        words.reconstruction_text,
+        lambda heard: (heard.score.reconstruction_error, heard.score.reconstruction_p),
+    )
+    return isolation, reconstruction
+
+
+class VerdictPanel(Drawing):
+    """What is to be thought of the newest segment, and why."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__(classes="panel")
+        self.border_title = Content("verdict")
+        self._detector = detector
+        self._thresholds = detector.thresholds
+        self._snapshot = Snapshot()
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Show the newest segment of a moment."""
+        self._snapshot = snapshot
+        if snapshot.recent:
+            heard = snapshot.recent[-1]
+            when = f"{words.when_text(heard)} · {words.duration_text(heard.segment)}"
+            self.border_subtitle = Content(when)
+            self.set_class(heard.is_anomalous, "-anomalous")
+        self.redraw()
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """One fact a line, wrapped to the width, the most important first."""
+        recent = self._snapshot.recent
+        facts = self._facts(recent[-1]) if recent else self._waiting()
+        lines = _wrapped([(fact.long, fact.role) for fact in facts], width)
+        if len(lines) > height:
+            lines = _wrapped([(fact.short or fact.long, fact.role) for fact in facts], width)
+        if len(lines) < height >= 8:
+            lines.insert(1, [])
+        return lines[:height]
+
+    def _waiting(self) -> list[_Fact]:
+        state = self._snapshot.state
+        windows = self._detector.segmentation.mode == "continuous"
+        sentence = f"waiting for the first {'window' if windows else 'sound'}"
+        return [_Fact("no verdict yet", "strong"), _Fact(_WAITING.get(state, sentence))]
+
+    def _facts(self, heard: Heard) -> list[_Fact]:
+        score = heard.score
+        if score.verdict not in _VERDICTS:
+            reason = _Fact(words.reason_text(heard))
+            return [_Fact("○ NOT SCORED", "warn"), reason, *_notes(heard)]
+        return [
+            _VERDICTS[score.verdict],
+            _Fact(f"p {words.p_text(score.p)} · {words.odds_text(score.p)}", "strong"),
+            self._by(heard),
+            *self._conditions(heard),
+            *_notes(heard),
+        ]
+
+    def _by(self, heard: Heard) -> _Fact:
+        score, thresholds = heard.score, self._thresholds
+        isolation = (score.isolation_score or 0.0) >= thresholds.isolation_score
+        reconstruction = (score.reconstruction_error or 0.0) >= thresholds.reconstruction_error
+        if isolation and reconstruction:
+            return _Fact("by both scores")
+        if isolation:
+            return _Fact("by the isolation score")
+        if reconstruction:
+            return _Fact("by the reconstruction error", short="by reconstruction")
+        return _Fact("both scores below their thresholds", short="below both thresholds")
+
+    def _conditions(self, heard: Heard) -> list[_Fact]:
+        if not heard.score.outside_conditions:
+            return []
+        snr_db, known = heard.segment.snr_db, self._detector.card.snr_range_db
+        noisier = snr_db is not None and known is not None and snr_db < known[0]
+        long = f"outside conditions: {'more' if noisier else 'less'} noise than in the reference"
+        return [_Fact(long, "warn", "outside conditions")]
+
+
+def _notes(heard: Heard) -> list[_Fact]:
+    notes = []
+    if heard.segment.clipped:
+        notes.append(_Fact("clipped: the input is overloaded", "warn", "clipped"))
+    if heard.segment.continues:
+        notes.append(_Fact("goes on from the sound before", short="goes on"))
+    return notes
+
+
+def _wrapped(facts: Line, width: int) -> list[Line]:
+    return [[(part, role)] for text, role in facts for part in textwrap.wrap(text, max(8, width))]

@@ -1,0 +1,121 @@
+"""The error profile: at which frequencies a segment is off, beside its nearest cluster."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.cells import cell_len
+from textual.content import Content
+
+from model.detector import Detector
+from model.features import band_edges_hz
+from model.profiles import dominant_band
+from monitor.app import words
+from monitor.app.drawing import Drawing, Line, bars
+from monitor.events import Heard
+
+_LABEL = len("this segment ")
+_STEPS_HZ = (50, 100, 200, 250, 500, 1000, 2000, 2500, 5000, 10000)
+_TICK_CELLS = 9
+
+
+class ProfilePanel(Drawing):
+    """Two rows of bars on one scale over a frequency axis."""
+
+    def __init__(self, detector: Detector) -> None:
+        super().__init__(classes="panel")
+        self._edges_hz = band_edges_hz(detector.front_end)
+        self._centroids = detector.clusters.centroids
+        self._heard: Heard | None = None
+        self.border_title = Content("error profile")
+
+    def show(self, heard: Heard | None) -> None:
+        """Show a segment."""
+        self._heard = heard
+        self._caption()
+        self.redraw()
+
+    def on_resize(self) -> None:
+        """Say as much as there is room for."""
+        self._caption()
+
+    def draw(self, width: int, height: int) -> list[Line]:
+        """Bars of the segment, bars of its cluster, the axis."""
+        columns = width - _LABEL
+        if columns < 8 or height < 3:
+            return []
+        rows = (height - 1) // 2
+        axis: Line = [(" " * _LABEL + frequency_axis(self._edges_hz[-1], columns), "muted")]
+        profile = self._profile()
+        if profile is None:
+            blank: list[Line] = [[] for _ in range(2 * rows - 1)]
+            return [[(self._why_none(), "")], *blank, axis]
+        heard = self._heard
+        cluster = None if heard is None else heard.score.cluster
+        centroid = np.zeros_like(profile) if cluster is None else self._centroids[cluster]
+        top = max(float(profile.max()), float(centroid.max()), 1e-12)
+        return [
+            *_labelled("this segment", bars(profile, top, columns, rows), "warn"),
+            *_labelled(f"cluster {cluster}", bars(centroid, top, columns, rows), "accent"),
+            axis,
+        ]
+
+    def _profile(self) -> NDArray[np.float64] | None:
+        if self._heard is None or self._heard.score.profile is None:
+            return None
+        return np.array(self._heard.score.profile)
+
+    def _why_none(self) -> str:
+        if self._heard is None:
+            return "Here the first sound will show at which frequencies it is off."
+        return "Not scored, so there is no error profile."
+
+    def _caption(self) -> None:
+        """Words into the border: nearest cluster above, largest error below."""
+        room = self.size.width - 4
+        profile = self._profile()
+        if self._heard is None or profile is None or room < 8:
+            self.border_title, self.border_subtitle = Content("error profile"), None
+            return
+        self.border_title = Content(words.first_fitting(titles(self._heard), room))
+        nothing = np.zeros_like(profile)
+        most = f"largest error at {dominant_band(profile, nothing, self._edges_hz)}"
+        full = f"{most} · tallest bar {profile.max():#.2g}"
+        self.border_subtitle = Content(words.first_fitting([full, most], room))
+
+
+def titles(heard: Heard) -> list[str]:
+    """Nearest cluster in words, the longest first."""
+    score = heard.score
+    name = words.printable(score.cluster_name or "")
+    distance = score.cluster_distance or 0.0
+    fate = "unlike any cluster · nearest" if score.unlike_any else "nearest cluster"
+    reach = f"at {distance:.1f} {'times' if score.unlike_any else 'of'} its reach"
+    if f"{distance:.1f}" == "1.0":
+        reach = f"just {'beyond' if score.unlike_any else 'within'} its reach"
+    names = [name, words.clip(name, 24), words.clip(name, 12)]
+    nearest = [f'{fate}: {score.cluster} "{name}" {reach}' for name in names]
+    return [*(f"error profile · {text}" for text in nearest[:2]), *nearest, f"{fate} {reach}"]
+
+
+def _labelled(label: str, rows: list[str], role: str) -> list[Line]:
+    """Bars with their label on the lowest row."""
+    labels = [" " * _LABEL] * (len(rows) - 1) + [f"{label:<{_LABEL}}"]
+    return [[(text, ""), (row, role)] for text, row in zip(labels, rows, strict=True)]
+
+
+def frequency_axis(top_hz: float, width: int) -> str:
+    """Ticks from 0 Hz to `top_hz`, each with its number at its right."""
+    most = max(1, width // _TICK_CELLS)
+    step = next((s for s in _STEPS_HZ if top_hz / s <= most), _STEPS_HZ[-1])
+    axis = ""
+    for frequency in range(0, int(top_hz) + 1, step):
+        label = f"╵{_hz_text(frequency)}"
+        at = round(frequency / top_hz * width)
+        if (not axis or len(axis) < at) and at + cell_len(label) <= width:
+            axis = axis.ljust(at) + label
+    return axis
+
+
+def _hz_text(frequency_hz: int) -> str:
+    return f"{frequency_hz} Hz" if frequency_hz < 1000 else f"{frequency_hz / 1000:g} kHz"

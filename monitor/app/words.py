@@ -1,0 +1,175 @@
+"""How numbers, times and states are worded on the screen. Text only: no widgets, no styles."""
+
+from __future__ import annotations
+
+import math
+from datetime import datetime
+
+from rich.cells import cell_len, set_cell_size
+
+from model.detector import NOT_SCORED
+from model.segment import Segment
+from monitor.events import Heard
+
+NONE = "–"
+"""Stands where there is no number."""
+
+STATES = {
+    "opening": ("◌", "accent"),
+    "warming up": ("◌", "accent"),
+    "live": ("●", "good"),
+    "playing": ("▶", "good"),
+    "paused": ("‖", "warn"),
+    "stalled": ("!", "bad"),
+    "reconnecting": ("↻", "bad"),
+    "ended": ("■", "muted"),
+}
+"""State to symbol and role."""
+
+_REASONS = {
+    "digital zero": "digital zero: no signal at all",
+    "silent": "silent: below −90 dBFS",
+    "gap": "gap: part of the sound was lost",
+    "too short": "too short to be judged",
+    "not finite": "not finite: broken sample values",
+}
+
+
+def printable(text: str) -> str:
+    """Text from outside as one line: control characters and broken Unicode are escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def shorten(text: str, width: int) -> str:
+    """Text in at most `width` cells, its middle left out where it is longer."""
+    if cell_len(text) <= width:
+        return text
+    if width <= 1:
+        return "…"[:width]
+    tail = text[::-1]
+    head_width = (width - 1) // 2
+    head = set_cell_size(text, head_width).rstrip()
+    return head + "…" + set_cell_size(tail, width - 1 - cell_len(head)).rstrip()[::-1]
+
+
+def clip(text: str, width: int) -> str:
+    """Text in at most `width` cells, its end left out where it is longer."""
+    if cell_len(text) <= width:
+        return text
+    return set_cell_size(text, max(0, width - 1)).rstrip() + "…"[:width]
+
+
+def first_fitting(choices: list[str], width: int) -> str:
+    """The first text that fits into `width` cells, else the last one clipped."""
+    for text in choices:
+        if cell_len(text) <= width:
+            return text
+    return clip(choices[-1], width)
+
+
+def plural(n: int, word: str) -> str:
+    """`1 alarm`, `5 alarms`."""
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
+def isolation_text(score: float | None) -> str:
+    """An isolation score: `+0.114`."""
+    return NONE if score is None else f"{score:+.3f}".replace("-", "−")
+
+
+def reconstruction_text(error: float | None) -> str:
+    """A reconstruction error: `5.0e-4`."""
+    if error is None:
+        return NONE
+    mantissa, exponent = f"{error:.1e}".split("e")
+    return f"{mantissa}e{int(exponent)}"
+
+
+def p_text(p: float | None) -> str:
+    """A p-value to two significant digits."""
+    if p is None:
+        return NONE
+    return f"{p:#.2g}" if p >= 1e-4 else reconstruction_text(p)
+
+
+def odds_text(p: float | None) -> str:
+    """A p-value as a share of the reference sounds: `1 in 330`, `62 in 100`."""
+    if p is None or not p > 0:
+        return NONE
+    if p > 0.1:
+        return f"{round(p * 100)} in 100"
+    step = 10 ** (math.floor(math.log10(1 / p)) - 1)
+    return f"1 in {round(1 / p / step) * step:,}"
+
+
+def position_text(position_s: float) -> str:
+    """A position in a file: `mm:ss.s`, with hours where there are some."""
+    tenths = round(position_s * 10)
+    minutes, tenths = divmod(tenths, 600)
+    hours, minutes = divmod(minutes, 60)
+    seconds = f"{minutes:02}:{tenths / 10:04.1f}"
+    return f"{hours}:{seconds}" if hours else seconds
+
+
+def elapsed_text(elapsed_s: float) -> str:
+    """How long a live source has been heard: `h:mm:ss`."""
+    minutes, seconds = divmod(int(elapsed_s), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}"
+
+
+def when_text(heard: Heard) -> str:
+    """When a segment began: local time of a live source, position in a file."""
+    if heard.time is None:
+        return position_text(heard.segment.start_s)
+    return f"{datetime.fromisoformat(heard.time).astimezone():%H:%M:%S}"
+
+
+def duration_text(segment: Segment) -> str:
+    """Length of a segment."""
+    return f"{segment.duration_s:.2f} s"
+
+
+def lost_text(lost_s: float) -> str:
+    """How much sound was lost."""
+    if lost_s <= 0:
+        return "nothing lost"
+    return f"{max(1, round(lost_s * 1000))} ms lost" if lost_s < 1 else f"{lost_s:,.1f} s lost"
+
+
+def rate_text(rate_hz: int) -> str:
+    """A sampling rate: `44.1 kHz`."""
+    return f"{rate_hz / 1000:g} kHz"
+
+
+def level_text(level_dbfs: float | None) -> str:
+    """A level as a whole number of fixed width; a dash for digital zero."""
+    return f"{NONE:>3}" if level_dbfs is None else f"{level_dbfs:3.0f}".replace("-", "−")
+
+
+def reason_text(heard: Heard) -> str:
+    """Why a segment is not scored."""
+    reason = heard.score.reason or ""
+    return _REASONS.get(reason, printable(reason))
+
+
+def remarks(heard: Heard) -> list[str]:
+    """What else is to be known of a segment, each in a word or two."""
+    found = []
+    if heard.score.unlike_any:
+        found.append("unlike any")
+    if heard.score.outside_conditions:
+        found.append("outside conditions")
+    if heard.segment.clipped:
+        found.append("clipped")
+    if heard.segment.continues:
+        found.append("goes on")
+    return found
+
+
+def cluster_text(heard: Heard) -> str:
+    """Number and name of the nearest cluster, or why there is none."""
+    score = heard.score
+    if score.verdict == NOT_SCORED:
+        return printable(score.reason or NONE)
+    return f"{score.cluster}: {printable(score.cluster_name or NONE)}"
