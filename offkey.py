@@ -45,11 +45,14 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except BrokenPipeError:
-            # The reader has had enough: that is an end, not a failure. Python would complain once
-            # more when it flushes at exit.
+        except OSError as error:
+            # Python would complain once more when it flushes stdout at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 0
+            if isinstance(error, BrokenPipeError):
+                return 0  # the reader has had enough: that is an end, not a failure
+            from model.errors import OffkeyError
+
+            raise OffkeyError(f"The system says: {error.strerror}.") from error
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
@@ -97,6 +100,10 @@ def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     from model.errors import OffkeyError
 
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        if getattr(sys, name) is None:  # closed before the start
+            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
+            setattr(sys, name, os.fdopen(number, "w"))
     sys.stderr = _PatientStderr(sys.stderr.buffer, errors="backslashreplace", line_buffering=True)
     try:
         code = cli.main(prog_name="offkey", standalone_mode=False)

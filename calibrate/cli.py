@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from types import TracebackType
 from typing import Any
@@ -34,6 +35,7 @@ def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
 
     REFERENCE are audio files and folders of them, of the sound as it should be.
     """
+    from model.errors import shown
     from model.storage import check_writable, write_model
     from model.summary import describe
 
@@ -46,7 +48,7 @@ def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
     click.echo(describe(detector))
     if lost_names:
         click.echo(f"\nnames without a cluster now: {', '.join(lost_names)}")
-    click.echo(f"\n{model} is written. Try: offkey replay {model} FILE")
+    click.echo(f"\n{shown(model)} is written. Try: offkey replay {shlex.quote(shown(model))} FILE")
 
 
 def _check(options: dict[str, Any]) -> None:

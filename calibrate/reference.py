@@ -81,12 +81,13 @@ def read_reference(
 
     # Threads: decoding, resampling and the FFT all let go of the interpreter lock.
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-    work = (delayed(_read)(path, front_end, segmentation) for path in found.paths)
+    paths = sorted(found.paths)
+    work = (delayed(_read)(path, front_end, segmentation) for path in paths)
     results: list[_Read] = []
     for done, result in enumerate(parallel(work), start=1):
         results.append(result)
-        progress("reading", done, len(found.paths))
-    pairs = list(zip(found.paths, results, strict=True))
+        progress("reading", done, len(paths))
+    pairs = list(zip(paths, results, strict=True))
     used = [(path, read) for path, read in pairs if read.skipped is None]
     skipped = tuple((shown(path), read.skipped) for path, read in pairs if read.skipped is not None)
     rows = [row for _, read in used for row in read.features]

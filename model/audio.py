@@ -25,6 +25,7 @@ Indices = NDArray[np.int64]
 
 SILENT_PEAK = 10 ** (-90 / 20)
 FULL_SCALE = 0.99
+_BEYOND_SOUND = 1e15  # times full scale: a broken file, and its squares overflow
 BLOCK_S = 0.5
 CUT_SHORT = "is cut short: it holds less than its header says"
 NONE: Indices = np.empty(0, np.int64)
@@ -45,7 +46,7 @@ class Block:
     overloads: Indices = field(default_factory=NONE.copy)
     """Absolute indices of clipped samples."""
     not_finite: Indices = field(default_factory=NONE.copy)
-    """Absolute indices of samples that were NaN or infinite and are 0 here."""
+    """Absolute indices of samples that were NaN, infinite or absurdly large and are 0 here."""
 
     @property
     def end(self) -> int:
@@ -89,7 +90,7 @@ class Mixdown:
         """Mix `frames`, shape `(n, channels)`, that begin at absolute index `start`."""
         if self.channel is not None:
             frames = frames[:, self.channel : self.channel + 1]
-        finite = np.isfinite(frames)
+        finite = np.abs(frames) < _BEYOND_SOUND  # not so for NaN
         not_finite = NONE
         if not finite.all():
             not_finite = start + np.flatnonzero(~finite.all(axis=1))

@@ -24,23 +24,25 @@ class FoundFiles:
 
 
 def find_recordings(given: Iterable[str]) -> FoundFiles:
-    """Files as given, and what known audio files the given folders hold, sorted by path.
+    """Files as given, each once, and what known audio files the folders hold.
 
-    Symbolic links to files are followed, to folders not. What is given and missing is told when it
-    is read.
+    In the order given, a folder's files sorted by path. Symbolic links to files are followed, to
+    folders not. What is given and missing is told when it is read.
     """
     paths: list[str] = []
     ignored = 0
     for path in given:
         if os.path.isdir(path):
+            inside: list[str] = []
             for folder, subfolders, files in os.walk(path):
                 subfolders[:] = [name for name in subfolders if not name.startswith(".")]
                 names = [name for name in files if _is_candidate(name)]
                 ignored += len(files) - len(names)
-                paths += [os.path.join(folder, name) for name in names]
+                inside += [os.path.join(folder, name) for name in names]
+            paths += sorted(inside)
         else:
             paths.append(path)
-    return FoundFiles(tuple(sorted(dict.fromkeys(paths))), ignored)
+    return FoundFiles(tuple(dict.fromkeys(paths)), ignored)
 
 
 def _is_candidate(name: str) -> bool:

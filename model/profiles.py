@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import InputError
+from model.errors import InputError, shown
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ProfileClusters:
                 f"There is no cluster {cluster}.", f"This model has 0 to {len(self) - 1}."
             )
         given = list(self.given)
-        given[cluster] = name.strip() or None
+        given[cluster] = shown(name.strip()) or None
         return replace(self, given=tuple(given))
 
     def named_like(self, old: ProfileClusters) -> tuple[ProfileClusters, tuple[str, ...]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Generator, Iterable
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from model.errors import AudioError, shown
 from model.segment import Segment
 from model.segmenter import cut_recording
 from monitor.events import Heard
+from monitor.terminal import Stop
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ScoredFile:
 
 
 def score_files(
-    paths: Iterable[str], detector: Detector, jobs: int, stop: threading.Event
+    paths: Iterable[str], detector: Detector, jobs: int, stop: Stop
 ) -> Generator[ScoredFile, None, None]:
     """Score files on `jobs` threads (-1: all cores); results come in the order of `paths`.
 

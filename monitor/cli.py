@@ -6,7 +6,6 @@ import contextlib
 import math
 import shlex
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -80,7 +79,7 @@ def score(
     from model.files import find_recordings
     from monitor.archive import score_files
     from monitor.sinks import CsvLines, JsonLines
-    from monitor.terminal import stop_on_signals
+    from monitor.terminal import Stop, stop_on_signals
 
     if jobs == 0:
         raise InputError("--jobs takes -1 for all cores, or a number of them.")
@@ -91,7 +90,7 @@ def score(
         raise InputError("No audio files were found there.", passed if found.ignored else "")
     sink = CsvLines(sys.stdout) if as_csv else JsonLines(sys.stdout)
     counts = {"scored": 0, "cut": 0}
-    stop = threading.Event()
+    stop = Stop()
     results = score_files(found.paths, detector, jobs, stop)
     with stop_on_signals(stop.set), contextlib.closing(results):
         for result in results:
@@ -120,11 +119,12 @@ def _report(result: ScoredFile, detector: Detector, counts: dict[str, int], sink
 @click.argument("model", type=click.Path())
 def inspect(model: str) -> None:
     """What a model is, was made of, and promises."""
+    from model.errors import shown
     from model.summary import describe
 
     detector = _read(model, None)
     versions = ", ".join(f"{k} {v}" for k, v in detector.card.versions.items())
-    click.echo(f"{'model':<18}{model}")
+    click.echo(f"{'model':<18}{shown(model)}")
     click.echo(f"{'made':<18}{detector.card.created} with {versions}")
     click.echo(
         f"{'digest':<18}{detector.digest[:16]}, of the reference "
@@ -254,8 +254,18 @@ def _sinks(detector: Detector, options: dict[str, Any]) -> list[Sink]:
         longest_s = detector.segmentation.duration_s
         sinks.append(Clips(options["save"], detector.front_end.rate_hz, longest_s, _warn))
     if options.get("on_anomaly"):
-        sinks.append(OnAnomaly(shlex.split(options["on_anomaly"]), _warn))
+        sinks.append(OnAnomaly(_command(options["on_anomaly"]), _warn))
     return sinks
+
+
+def _command(text: str) -> list[str]:
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise click.UsageError(f"--on-anomaly cannot be read: {error}.") from error
+    if not words:
+        raise click.UsageError("--on-anomaly names no command.")
+    return words
 
 
 def _warn(sentence: str) -> None:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.audio import Block, Mixdown
 from model.errors import DeviceError, InputError
-from monitor.sources import IDLE_S, STALL_S, check_channel
+from monitor.sources import IDLE_S, STALL_S, Flag, check_channel
 
 BLOCK_S = 0.02
 HAND_OVER_S = 10.0
@@ -115,7 +115,6 @@ class Microphone:
 
     is_live = True
     length_s = None
-    problem = None
 
     def __init__(self, device: str | None = None, channel: int | None = None) -> None:
         found = find_device(device)
@@ -138,6 +137,13 @@ class Microphone:
         self._heard_at = 0.0
         self._cause = "stall"
 
+    @property
+    def problem(self) -> str | None:
+        """Where the run ends while the device is lost, its input was lost."""
+        if self.state in ("stalled", "reconnecting"):
+            return f"{self.name!r} was lost and had not come back."
+        return None
+
     def __enter__(self) -> Self:
         self._open(find_device(self.name))
         return self
@@ -145,7 +151,7 @@ class Microphone:
     def __exit__(self, *exc: object) -> None:
         self._close()
 
-    def blocks(self, stop: threading.Event, paused: threading.Event) -> Iterator[Block]:  # noqa: ARG002
+    def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:  # noqa: ARG002
         """Blocks as they come; empty ones while there is nothing."""
         while not stop.is_set():
             if not self._handed:
@@ -187,13 +193,14 @@ class Microphone:
         return Block(np.empty(0, np.float32), self._expected)
 
     def _is_lost(self) -> bool:
-        if not self._stream.active:
-            self._cause = "device"
-            return True
-        self._cause = "stall"
+        is_gone = not self._stream.active
         since = self._opened_at if self._awaiting_first else self._heard_at
         limit_s = FIRST_BLOCK_S if self._awaiting_first else STALL_S
-        return time.monotonic() - since > limit_s
+        is_lost = is_gone or time.monotonic() - since > limit_s
+        if is_lost and not self._awaiting_first:
+            # What goes wrong while it is opened again does not change why it was lost.
+            self._cause = "device" if is_gone else "stall"
+        return is_lost
 
     def _callback(self, data: NDArray[np.float32], frames: int, _time: Any, status: Any) -> None:
         start, self._counted = self._counted, self._counted + frames
@@ -245,7 +252,7 @@ class Microphone:
         with contextlib.suppress(TimeoutError):
             _within(_LONGEST_CALL_S, close)
 
-    def _reopen(self, stop: threading.Event) -> Iterator[Block]:
+    def _reopen(self, stop: Flag) -> Iterator[Block]:
         """Try again, by name, with growing pauses, until sound is back or the stream stops."""
         self.state = "stalled"
         yield self._nothing()

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -136,8 +137,9 @@ class Clips(Sink):
     def __init__(self, folder: str, model_rate_hz: int, longest_s: float, warn: Warn) -> None:
         self._folder = Path(folder)
         self._model_rate_hz = model_rate_hz
-        # A segment is known only after its hang-over and the delay of the resampler.
-        self._kept_s = longest_s + 2 * self.margin_s + 2
+        # A segment is known only after its hang-over and the delay of the resampler; its clip may
+        # begin up to a resampling period before its margin.
+        self._kept_s = longest_s + 2 * self.margin_s + 4
         self._warn = warn
         self._blocks: deque[Block] = deque()
         self._rate_hz = 0
@@ -147,7 +149,7 @@ class Clips(Sink):
 
     def hear(self, block: Block, rate_hz: int) -> None:
         """Keep the last seconds; save what has all of its margin now."""
-        if rate_hz != self._rate_hz or block.lost:
+        if rate_hz != self._rate_hz:
             self.flush()
             self._rate_hz = rate_hz
         self._blocks.append(block)
@@ -177,15 +179,13 @@ class Clips(Sink):
         return round(end_s * self._rate_hz)
 
     def _save(self, heard: Heard) -> None:
-        period = self._rate_hz // math.gcd(self._rate_hz, self._model_rate_hz)
-        first = max(
-            self._blocks[0].start,
-            math.floor((heard.segment.start_s - self.margin_s) * self._rate_hz),
-        )
-        first = -(-first // period) * period
-        audio = np.concatenate([block.samples for block in self._blocks])
-        at = self._blocks[0].start
-        samples = audio[first - at : self._end(heard) - at]
+        start = round(heard.segment.start_s * self._rate_hz)
+        run = self._run_around(start)
+        if not run:
+            return
+        first = self._first(run[0].start, start)
+        audio = np.concatenate([block.samples for block in run])
+        samples = audio[first - run[0].start : self._end(heard) - run[0].start]
         clip = {
             "rate_hz": self._rate_hz,
             "segment_offset_s": round(heard.segment.start_s - first / self._rate_hz, 6),
@@ -199,14 +199,38 @@ class Clips(Sink):
                 self._warn(f"A clip could not be saved in {shown(self._folder)}: {error}.")
             self.failed += 1
 
+    def _run_around(self, index: int) -> list[Block]:
+        """The unbroken blocks around an absolute index: a clip does not reach across a loss."""
+        run: list[Block] = []
+        for block in self._blocks:
+            if run and block.start != run[-1].end:
+                if index < run[-1].end:
+                    break
+                run = []
+            run.append(block)
+        return run
+
+    def _first(self, earliest: int, start: int) -> int:
+        """Where a clip begins: its margin before `start`, on a multiple of the period."""
+        period = self._rate_hz // math.gcd(self._rate_hz, self._model_rate_hz)
+        wanted = start - round(self.margin_s * self._rate_hz)
+        aligned = max(wanted // period, -(-earliest // period)) * period
+        return aligned if aligned <= start else earliest
+
     def _write(self, heard: Heard, samples: Any, clip: dict[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
         moment = heard.time or datetime.now(UTC).isoformat(timespec="seconds")
         stem = f"{moment[:19].replace(':', '')}_{heard.number:06d}"
-        path = self._folder / f"{stem}.flac"
+        path = _unused(self._folder, stem)
         soundfile.write(path, samples, self._rate_hz, subtype="PCM_24")
         text = json.dumps(to_json(heard) | {"clip": clip}, allow_nan=False, indent=1)
         path.with_suffix(".json").write_text(text + "\n", encoding="ascii")
+
+
+def _unused(folder: Path, stem: str) -> Path:
+    """A name that no clip of an earlier run has."""
+    names = chain([stem], (f"{stem}_{i}" for i in count(2)))
+    return next(p for name in names if not (p := folder / f"{name}.flac").exists())
 
 
 class OnAnomaly(Sink):

@@ -28,6 +28,16 @@ IDLE_S = 0.25
 STALL_S = 2.0
 
 
+class Flag(Protocol):
+    """A yes or no that other threads may set."""
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is set, for so many seconds at most; says whether it is."""
+
+
 class Source(Protocol):
     """What a stream needs of a source."""
 
@@ -65,7 +75,7 @@ class Source(Protocol):
     def __exit__(self, *exc: object) -> None:
         """Close it."""
 
-    def blocks(self, stop: threading.Event, paused: threading.Event) -> Iterator[Block]:
+    def blocks(self, stop: Flag, paused: Flag, /) -> Iterator[Block]:
         """Blocks until the source ends or `stop` is set."""
 
 
@@ -79,18 +89,21 @@ class AudioFile:
     def __init__(self, path: str, speed: float = math.inf) -> None:
         self.name = shown(path)
         self.problem: str | None = None
-        self._speed = speed
-        self._reader = AudioReader(path)
-        self.rate_hz = self._reader.rate_hz
-        self.length_s: float | None = self._reader.duration_s
+        self._path, self._speed = path, speed
+        # Looked at now, so that a file that cannot be read is told before anything begins; open
+        # only while it plays, however many there are.
+        with AudioReader(path) as reader:
+            self.rate_hz = reader.rate_hz
+            self.length_s: float | None = reader.duration_s
 
     def __enter__(self) -> Self:
+        self._reader = AudioReader(self._path)
         return self
 
     def __exit__(self, *exc: object) -> None:
         self._reader.__exit__(*exc)
 
-    def blocks(self, stop: threading.Event, paused: threading.Event) -> Iterator[Block]:
+    def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:
         """All blocks of the file; while paused, an empty one now and then."""
         paced = math.isfinite(self._speed)
         clock = time.monotonic()
@@ -182,7 +195,7 @@ class Pipe:
             self._queue.put(data)
         self._queue.put(b"")
 
-    def blocks(self, stop: threading.Event, paused: threading.Event) -> Iterator[Block]:  # noqa: ARG002
+    def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:  # noqa: ARG002
         """Blocks as the writer brings them; a pause of two seconds is a stall."""
         start, rest = 0, b""
         heard = time.monotonic()
@@ -264,7 +277,10 @@ def check_channel(channel: int | None, channels: int) -> int | None:
 
 def take_stdin() -> RawInput:
     """The pipe on standard input, leaving the terminal in its place for the keys of the screen."""
-    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
+    try:
+        pipe = os.fdopen(os.dup(0), "rb", buffering=0)
+    except OSError as error:
+        raise InputError("Standard input is closed.") from error
     try:
         terminal = os.open("/dev/tty", os.O_RDWR)
     except OSError:

@@ -22,6 +22,7 @@ from monitor.alarms import SoundAlarms, WindowAlarms
 from monitor.events import Event, Gap, Heard, StateChange
 from monitor.sinks import Sink
 from monitor.sources import Source
+from monitor.terminal import Stop
 
 RECENT = 500
 
@@ -69,7 +70,7 @@ class Stream:
         self._sources = sources
         self._sinks = sinks
         self._warn = warn
-        self._stop = threading.Event()
+        self._stop = Stop()
         self._pause = threading.Event()
         self._recent: deque[Heard] = deque(maxlen=RECENT)
         self._snapshot = Snapshot()

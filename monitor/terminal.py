@@ -4,11 +4,40 @@ from __future__ import annotations
 
 import contextlib
 import os
+import queue
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
+
+
+class Stop:
+    """An event that a signal handler may set: `threading.Event` can lock up there.
+
+    The handler interrupts the very thread that waits; a SimpleQueue is made for that.
+    """
+
+    def __init__(self) -> None:
+        self._is_set = False
+        self._wake: queue.SimpleQueue[None] = queue.SimpleQueue()
+
+    def set(self) -> None:
+        """Set it, for good."""
+        self._is_set = True
+        self._wake.put(None)
+
+    def is_set(self) -> bool:
+        """Whether it is set."""
+        return self._is_set
+
+    def wait(self, timeout: float) -> bool:
+        """Wait until it is set, for so many seconds at most; says whether it is."""
+        if not self._is_set and timeout > 0:
+            with contextlib.suppress(queue.Empty):
+                self._wake.get(timeout=timeout)
+                self._wake.put(None)
+        return self._is_set
 
 
 @contextlib.contextmanager
