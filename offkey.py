@@ -96,14 +96,22 @@ class _PatientStderr(io.TextIOWrapper):
             super().flush()
 
 
+def _open_standard_streams() -> None:
+    """Where one was closed before the start, the next file to be opened would take its place."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            nowhere = os.open(os.devnull, os.O_RDWR)
+            if nowhere != number:
+                os.dup2(nowhere, number)
+                os.close(nowhere)
+            setattr(sys, name, os.fdopen(number, mode))
+
+
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     from model.errors import OffkeyError
 
-    for number, name in ((1, "stdout"), (2, "stderr")):
-        if getattr(sys, name) is None:  # closed before the start
-            os.dup2(os.open(os.devnull, os.O_WRONLY), number)
-            setattr(sys, name, os.fdopen(number, "w"))
+    _open_standard_streams()
     sys.stderr = _PatientStderr(sys.stderr.buffer, errors="backslashreplace", line_buffering=True)
     try:
         code = cli.main(prog_name="offkey", standalone_mode=False)

@@ -277,10 +277,7 @@ def check_channel(channel: int | None, channels: int) -> int | None:
 
 def take_stdin() -> RawInput:
     """The pipe on standard input, leaving the terminal in its place for the keys of the screen."""
-    try:
-        pipe = os.fdopen(os.dup(0), "rb", buffering=0)
-    except OSError as error:
-        raise InputError("Standard input is closed.") from error
+    pipe = os.fdopen(os.dup(0), "rb", buffering=0)
     try:
         terminal = os.open("/dev/tty", os.O_RDWR)
     except OSError:
