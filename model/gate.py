@@ -210,7 +210,11 @@ class EventSegmenter:
 
 
 def noise_floor_dbfs(samples: Samples, rate_hz: int, gate: Gate) -> float | None:
-    """The background of a whole recording: the gate's percentile over all its frames."""
+    """The background of a whole recording: a low percentile over all its frames.
+
+    A recording is mostly sound and a stream mostly background, so the percentile is a lower one
+    than the gate's.
+    """
     size = round(gate.frame_s * rate_hz)
     frames = samples[: len(samples) // size * size].reshape(-1, size).astype(np.float64)
     if not len(frames):
@@ -219,7 +223,7 @@ def noise_floor_dbfs(samples: Samples, rate_hz: int, gate: Gate) -> float | None
     smooth = np.full(width, 1 / width)
     mean = np.convolve(frames.mean(axis=1), smooth, "valid")
     energy = np.convolve(np.square(frames).mean(axis=1), smooth, "valid") - np.square(mean)
-    return power_dbfs(percentile(energy, gate.floor_percentile), gate.lowest_floor_dbfs)
+    return power_dbfs(percentile(energy, gate.recording_percentile), gate.lowest_floor_dbfs)
 
 
 def percentile(energy: NDArray[np.float64], share: float) -> float:

@@ -18,6 +18,8 @@ class Gate:
     smooth_frames: int = 3
     floor_percentile: float = 15.0
     """The noise floor is this percentile of the smoothed frames of the last `floor_window_s`."""
+    recording_percentile: float = 5.0
+    """The same for a whole recording, of which most is sound."""
     floor_window_s: float = 1.5
     hold_floor_s: float = 5.0
     """While a sound lasts the floor stands still, for so long; then the sound is background."""

@@ -6,6 +6,7 @@ app on screen. Files and live sources take the same path, so that they give the 
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -98,17 +99,17 @@ class Stream:
 
         Raises OffkeyError where a source cannot be opened.
         """
-        try:
+        with contextlib.ExitStack() as last:
+            last.callback(self._publish, finished=True, state="ended", gate_open=False)
+            for sink in self._sinks:
+                last.callback(sink.close)
             for source in self._sources:
                 if self._stop.is_set():
                     break
                 with source:
                     self._begin(source)
                     self._run_source()
-        finally:
-            for sink in self._sinks:
-                sink.close()
-            self._publish(finished=True, state="ended", gate_open=False)
+                    del self._resampler  # soxr complains of one that outlives it
         return self._snapshot
 
     def _begin(self, source: Source) -> None:

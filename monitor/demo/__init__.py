@@ -81,6 +81,8 @@ def outcome(heard: Sequence[Heard], until_s: float = float("inf")) -> str:
         for sound in sounds
         if sound["kind"] != NORMAL_KIND and sound["end_s"] <= until_s
     ]
+    if not planted:
+        return f"No oddity has come yet, among {len(heard)} segments."
     alarms = [segment for segment in heard if segment.is_anomalous]
     found = [oddity for oddity in planted if any(oddity.overlaps(alarm) for alarm in alarms)]
     false = [a for a in alarms if not any(oddity.overlaps(a) for oddity in planted)]

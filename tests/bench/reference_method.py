@@ -34,7 +34,8 @@ def spectrum(samples: NDArray[np.float32]) -> NDArray[np.float64]:
     padded[: len(samples)] = samples[:RATE_HZ]
     averaged = np.convolve(padded, np.ones(5) / 5, "valid")
     magnitude = np.abs(np.fft.fft(averaged))[: RATE_HZ // 2]
-    return magnitude / magnitude.max()
+    scaled: NDArray[np.float64] = magnitude / magnitude.max()
+    return scaled
 
 
 @dataclass(frozen=True)

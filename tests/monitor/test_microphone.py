@@ -1,0 +1,669 @@
+"""The microphone against a made-up PortAudio: losses, stalls, names, and no sound at all.
+
+The clock is made up too, so that nothing here depends on how fast the machine is.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from model.audio import Block
+from model.detector import Detector
+from model.errors import DeviceError, InputError, OffkeyError
+from monitor import microphone
+from monitor.events import Event
+from monitor.microphone import Microphone, find_device, list_devices
+from monitor.sinks import Sink, to_json
+from monitor.stream import Stream
+
+Samples = NDArray[np.float32]
+Outcome = subprocess.CompletedProcess[str]
+Run = Callable[..., Outcome]
+Line = dict[str, Any]
+RATE_HZ, N = 8000, 160
+"""A block of the device: 20 ms at 8,000 Hz."""
+
+
+class Clock:
+    """A monotonic clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def monotonic(self) -> float:
+        """Give seconds."""
+        return self.now
+
+
+class PortAudioError(Exception):
+    """What sounddevice raises."""
+
+
+class FakeStream:
+    """An input stream whose callback the test calls."""
+
+    def __init__(self, audio: FakePortAudio, **asked: Any) -> None:
+        self.audio = audio
+        self.asked = asked
+        self.active = False
+        self.closed = False
+        self._buffer = np.zeros((0, 0), np.float32)
+
+    def start(self) -> None:
+        """Start."""
+        self.active = True
+
+    def abort(self, **_: Any) -> None:
+        """Stop at once."""
+        self.active = False
+
+    def close(self, **_: Any) -> None:
+        """Free it."""
+        self.closed = True
+
+    def feed(self, *channels: float, n: int = N, overflow: bool = False) -> None:
+        """Hand a block over, a constant a channel; the buffer is used again, as PortAudio does."""
+        self.audio.clock.now += n / RATE_HZ
+        self._buffer.resize((n, len(channels)), refcheck=False)
+        self._buffer[:] = channels
+        self.asked["callback"](self._buffer, n, None, SimpleNamespace(input_overflow=overflow))
+
+
+class FakePortAudio:
+    """As much of sounddevice as a microphone needs."""
+
+    PortAudioError = PortAudioError
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.names = ["Loudspeaker", "USB mic: Audio (hw:1,0)", "Webcam mic"]
+        self.inputs = [0, 2, 1]
+        self.rates = [48_000.0, float(RATE_HZ), float(RATE_HZ)]
+        self.default = SimpleNamespace(device=(1, 0))
+        self.streams: list[FakeStream] = []
+        self.refreshed = 0
+        self.broken = False
+        self._listed = self._list()
+
+    def _list(self) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": name,
+                "max_input_channels": inputs,
+                "default_samplerate": rate_hz,
+                "hostapi": 0,
+            }
+            for name, inputs, rate_hz in zip(self.names, self.inputs, self.rates, strict=True)
+        ]
+
+    def query_devices(self) -> list[dict[str, Any]]:
+        """List devices as they were when PortAudio started."""
+        return self._listed
+
+    def query_hostapis(self) -> list[dict[str, Any]]:
+        """List sound systems."""
+        return [{"name": "ALSA"}]
+
+    def InputStream(self, **asked: Any) -> FakeStream:  # noqa: N802
+        """Open a device."""
+        if self.broken or asked["device"] >= len(self._listed):
+            raise PortAudioError("Device unavailable [PaErrorCode -9985]")
+        stream = FakeStream(self, **asked)
+        self.streams.append(stream)
+        return stream
+
+    def _terminate(self) -> None:
+        self.refreshed += 1
+
+    def _initialize(self) -> None:
+        self._listed = self._list()
+
+
+@pytest.fixture
+def audio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
+    """Put the made-up PortAudio and clock in place."""
+    clock = Clock()
+    fake = FakePortAudio(clock)
+    monkeypatch.setattr(microphone, "_sounddevice", lambda: fake)
+    monkeypatch.setattr(microphone, "time", clock)
+    monkeypatch.setattr(microphone, "IDLE_S", 0.001)
+    return fake
+
+
+@pytest.fixture
+def listening(audio: FakePortAudio) -> Iterator[tuple[Microphone, Iterator[Block]]]:
+    """Open the default microphone: it and its blocks."""
+    source = Microphone()
+    with source:
+        yield source, source.blocks(threading.Event(), threading.Event())
+
+
+Listening = tuple[Microphone, Iterator[Block]]
+
+
+def next_sound(blocks: Iterator[Block]) -> Block:
+    """Skip blocks that hold nothing."""
+    for _ in range(1000):
+        block = next(blocks)
+        if len(block.samples):
+            return block
+    raise AssertionError("nothing comes")
+
+
+# --- what comes ----------------------------------------------------------------------------------
+
+
+def test_blocks_are_the_mean_of_the_channels_in_order(
+    audio: FakePortAudio, listening: Listening
+) -> None:
+    """What the device gives comes out mono, whole and in its places; then the source is live."""
+    source, blocks = listening
+    assert (source.state, source.is_live, source.began) == ("opening", True, None)
+    assert len(next(blocks).samples) == 0
+    [stream] = audio.streams
+    before = datetime.now(UTC)
+    for i in range(5):
+        stream.feed(0.1 * i, 0.2)
+    for i in range(5):
+        block = next(blocks)
+        assert (block.start, len(block.samples), block.lost) == (i * N, N, 0)
+        np.testing.assert_allclose(block.samples, 0.05 * i + 0.1, atol=1e-6)
+    assert source.state == "live"
+    assert source.began is not None
+    assert abs((source.began - before).total_seconds()) < 60
+    assert (source.name, source.rate_hz) == ("USB mic: Audio (hw:1,0)", RATE_HZ)
+
+
+def test_the_device_is_asked_for_its_own_rate_and_short_blocks(audio: FakePortAudio) -> None:
+    """The stream is opened at the device's rate, as floats, in blocks of 20 ms."""
+    with Microphone():
+        asked = audio.streams[0].asked
+    assert (asked["samplerate"], asked["dtype"], asked["blocksize"]) == (RATE_HZ, "float32", N)
+    assert asked["device"] == 1
+
+
+def test_leaving_closes_the_device(audio: FakePortAudio) -> None:
+    """After the microphone is left its stream is closed."""
+    with Microphone():
+        assert audio.streams[0].active
+    assert audio.streams[0].closed
+
+
+def test_one_channel_can_be_chosen(audio: FakePortAudio) -> None:
+    """Channel 2 is the second; there is no third."""
+    with Microphone(channel=2) as source:
+        audio.streams[0].feed(0.5, 0.25)
+        block = next_sound(source.blocks(threading.Event(), threading.Event()))
+        np.testing.assert_array_equal(block.samples, np.full(N, 0.25, np.float32))
+    with pytest.raises(InputError, match="no channel 3"):
+        Microphone(channel=3)
+
+
+# --- losses --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lost_s", [0.0, 0.05, 0.73])
+def test_an_overflow_is_a_loss_as_long_as_the_clock_says(
+    audio: FakePortAudio, listening: Listening, lost_s: float
+) -> None:
+    """After an overflow flag the block says how much is missing before it: at least something."""
+    _, blocks = listening
+    [stream] = audio.streams
+    for _ in range(3):
+        stream.feed(0.1, 0.1)
+    audio.clock.now += lost_s
+    stream.feed(0.2, 0.2, overflow=True)
+    stream.feed(0.3, 0.3)
+    heard = [next_sound(blocks) for _ in range(5)]
+    missing = max(1, round(lost_s * RATE_HZ))
+    assert [block.lost for block in heard] == [0, 0, 0, missing, 0]
+    assert heard[3].cause == "overflow"
+    assert [block.start for block in heard] == [
+        0, N, 2 * N, 3 * N + missing, 4 * N + missing
+    ]  # fmt: skip
+
+
+def test_two_overflows_are_two_losses(audio: FakePortAudio, listening: Listening) -> None:
+    """What one overflow lost is not counted again at the next one."""
+    _, blocks = listening
+    [stream] = audio.streams
+    stream.feed(0.1, 0.1)
+    for lost_s in (0.5, 0.25):
+        audio.clock.now += lost_s
+        stream.feed(0.1, 0.1, overflow=True)
+    heard = [next_sound(blocks) for _ in range(3)]
+    assert [block.lost for block in heard] == [0, RATE_HZ // 2, RATE_HZ // 4]
+
+
+def test_a_full_hand_over_drops_the_oldest_and_counts_it(
+    audio: FakePortAudio, listening: Listening
+) -> None:
+    """What waits longer than ten seconds is dropped, oldest first, and is a loss."""
+    _, blocks = listening
+    [stream] = audio.streams
+    stream.feed(0.1, 0.1)
+    next_sound(blocks)
+    for i in range(600):
+        stream.feed(i / 1000, i / 1000)
+    block = next(blocks)
+    assert (block.lost, block.cause, block.start) == (100 * N, "overflow", 101 * N)
+    assert block.samples[0] == pytest.approx(0.1)
+    rest = [next(blocks) for _ in range(499)]
+    assert {b.lost for b in rest} == {0}
+    assert rest[-1].end == 601 * N
+
+
+# --- stalls --------------------------------------------------------------------------------------
+
+
+def states_until_open(
+    audio: FakePortAudio, source: Microphone, blocks: Iterator[Block]
+) -> list[str]:
+    """Move the clock until another stream is opened: the states on the way."""
+    opened = len(audio.streams)
+    states: list[str] = []
+    for _ in range(1000):
+        block = next(blocks)
+        assert len(block.samples) == 0
+        if not states or source.state != states[-1]:
+            states.append(source.state)
+        if len(audio.streams) > opened:
+            return states
+        audio.clock.now += 0.1
+    raise AssertionError(f"never opened again: {states}")
+
+
+def test_a_device_that_stalls_is_opened_again_by_name(
+    audio: FakePortAudio, listening: Listening
+) -> None:
+    """Two seconds without a block are a stall; the device is found anew, under another number."""
+    source, blocks = listening
+    [stream] = audio.streams
+    stream.feed(0.1, 0.1)
+    first = next_sound(blocks)
+    audio.clock.now += 1.9
+    next(blocks)
+    assert source.state == "live"
+    audio.names.insert(0, "New device")
+    audio.inputs.insert(0, 2)
+    audio.rates.insert(0, 44_100.0)
+    states = states_until_open(audio, source, blocks)
+    assert states[-2:] == ["stalled", "reconnecting"]
+    assert stream.closed
+    assert audio.refreshed >= 1
+    assert audio.streams[-1].asked["device"] == 2
+    before = audio.clock.now
+    audio.streams[-1].feed(0.2, 0.2)
+    block = next_sound(blocks)
+    assert source.state == "live"
+    assert block.cause == "stall"
+    # The first block ended at 1000.02 on the clock; this one began at `before`.
+    assert block.lost == pytest.approx((before - 1000.02) * RATE_HZ, abs=1)
+    assert block.start == first.end + block.lost
+
+
+def test_a_device_that_goes_away_is_told_at_once(
+    audio: FakePortAudio, listening: Listening
+) -> None:
+    """Where PortAudio ends the stream nobody waits two seconds; the loss is the device's."""
+    source, blocks = listening
+    [stream] = audio.streams
+    stream.feed(0.1, 0.1)
+    next_sound(blocks)
+    stream.active = False
+    next(blocks)
+    next(blocks)
+    assert source.state == "stalled"
+    states_until_open(audio, source, blocks)
+    audio.clock.now += 3.0
+    audio.streams[-1].feed(0.1, 0.1)
+    block = next_sound(blocks)
+    assert block.cause == "device"
+    assert block.lost >= 3 * RATE_HZ
+
+
+def test_a_device_that_never_begins_is_a_stall(audio: FakePortAudio, listening: Listening) -> None:
+    """The first block may take five seconds, and no more."""
+    source, blocks = listening
+    audio.clock.now += 4.9
+    next(blocks)
+    next(blocks)
+    assert source.state == "opening"
+    audio.clock.now += 0.2
+    seen = [source.state for _ in range(4) if not len(next(blocks).samples)]
+    assert "stalled" in seen
+
+
+def test_it_is_tried_again_until_the_device_is_back(
+    audio: FakePortAudio, listening: Listening
+) -> None:
+    """While the device is missing, or cannot be opened, it is tried with growing pauses."""
+    source, blocks = listening
+    [stream] = audio.streams
+    stream.feed(0.1, 0.1)
+    next_sound(blocks)
+    stream.active = False
+    whole = audio.names.copy(), audio.inputs.copy(), audio.rates.copy()
+    audio.names, audio.inputs, audio.rates = [], [], []
+    tries: list[float] = []
+    for _ in range(300):
+        before = audio.refreshed
+        next(blocks)
+        if audio.refreshed > before:
+            tries.append(audio.clock.now)
+        audio.clock.now += 0.1
+    pauses = np.diff(tries)
+    assert len(pauses) >= 3
+    assert all(after >= before - 0.2 for before, after in pairwise(pauses))
+    assert pauses[0] >= 0.9
+    assert source.state == "reconnecting"
+    audio.names, audio.inputs, audio.rates = whole
+    audio.broken = True
+    for _ in range(300):
+        next(blocks)
+        audio.clock.now += 0.1
+    assert len(audio.streams) == 1
+    audio.broken = False
+    states_until_open(audio, source, blocks)
+    audio.streams[-1].feed(0.1, 0.1)
+    assert next_sound(blocks).cause == "device"
+    assert source.state == "live"
+
+
+def test_it_may_come_back_at_another_rate(audio: FakePortAudio, listening: Listening) -> None:
+    """Places then count at the new rate; the time line goes on where the clock is."""
+    source, blocks = listening
+    [stream] = audio.streams
+    for _ in range(50):
+        stream.feed(0.1, 0.1)
+        next_sound(blocks)
+    stream.active = False
+    audio.rates[1] = 2.0 * RATE_HZ
+    states_until_open(audio, source, blocks)
+    assert source.rate_hz == 2 * RATE_HZ
+    audio.clock.now = 1000.0 + 5.0 - N / RATE_HZ
+    audio.streams[-1].feed(0.1, 0.1, n=N)
+    block = next_sound(blocks)
+    assert block.end / source.rate_hz == pytest.approx(5.0, abs=0.05)
+    assert block.lost / source.rate_hz == pytest.approx(4.0, abs=0.05)
+
+
+def test_a_stop_ends_the_waiting(audio: FakePortAudio) -> None:
+    """A source that waits for its device ends when it is asked to."""
+    stop = threading.Event()
+    with Microphone() as source:
+        blocks = source.blocks(stop, threading.Event())
+        audio.streams[0].active = False
+        audio.broken = True
+        for _ in range(10):
+            next(blocks)
+        stop.set()
+        assert all(len(block.samples) == 0 for block in blocks)
+
+
+def test_a_call_that_hangs_is_left_behind(
+    audio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device whose opening hangs is an error after a while; one whose closing hangs is left."""
+    monkeypatch.setattr(microphone, "FIRST_BLOCK_S", 0.05)
+    monkeypatch.setattr(microphone, "_LONGEST_CALL_S", 0.05)
+    forever = threading.Event()
+
+    def hang(*_: Any, **__: Any) -> None:
+        forever.wait(60)
+
+    monkeypatch.setattr(FakeStream, "abort", hang)
+    with Microphone():
+        pass
+    monkeypatch.setattr(FakeStream, "start", hang)
+    with pytest.raises(DeviceError, match="cannot be opened"), Microphone():
+        pass
+    forever.set()
+
+
+# --- in a stream ---------------------------------------------------------------------------------
+
+
+class Collector(Sink):
+    """Keeps lines, and lets a test wait for one."""
+
+    def __init__(self) -> None:
+        self.lines: list[Line] = []
+        self._more = threading.Condition()
+
+    def take(self, event: Event) -> None:
+        """Keep one."""
+        with self._more:
+            self.lines.append(to_json(event))
+            self._more.notify_all()
+
+    def wait_for(self, **fields: Any) -> Line:
+        """Wait until there is a line with these fields."""
+
+        def found() -> Line | None:
+            return next((line for line in self.lines if fields.items() <= line.items()), None)
+
+        with self._more:
+            assert self._more.wait_for(found, timeout=60), f"no line with {fields}: {self.lines}"
+            line = found()
+        assert line is not None
+        return line
+
+
+@pytest.fixture
+def running(
+    audio: FakePortAudio, demo_detector: Detector
+) -> Iterator[tuple[Stream, Collector, threading.Thread]]:
+    """Run a stream of the default microphone in a thread."""
+    collector = Collector()
+    stream = Stream(demo_detector, [Microphone()], [collector])
+    thread = threading.Thread(target=stream.run)
+    thread.start()
+    yield stream, collector, thread
+    stream.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
+Running = tuple[Stream, Collector, threading.Thread]
+
+
+def opened(audio: FakePortAudio, number: int) -> FakeStream:
+    """Wait until the device has been opened this often."""
+    ticks = threading.Event()
+    for _ in range(6000):
+        if len(audio.streams) >= number and audio.streams[number - 1].active:
+            return audio.streams[number - 1]
+        ticks.wait(0.01)
+    raise AssertionError("never opened")
+
+
+def test_an_overflow_is_a_gap_line(audio: FakePortAudio, running: Running) -> None:
+    """The lines tell the gap: where it began, how long it was, why."""
+    stream, collector, _ = running
+    device = opened(audio, 1)
+    for _ in range(100):
+        device.feed(0.001, 0.001)
+    audio.clock.now += 0.5
+    device.feed(0.001, 0.001, overflow=True)
+    gap = collector.wait_for(type="gap")
+    assert gap == {"type": "gap", "start_s": 2.0, "lost_s": 0.5, "cause": "overflow"}
+    assert stream.snapshot.lost_s == 0.5
+    assert collector.wait_for(type="state", state="live")
+
+
+def test_a_sound_across_a_gap_is_not_scored(
+    audio: FakePortAudio, running: Running, excerpt: Samples
+) -> None:
+    """A sound that lost a part of itself is a segment with the reason `gap`."""
+    _, collector, _ = running
+    device = opened(audio, 1)
+    rng = np.random.default_rng(0)
+
+    def play(samples: Samples, overflow: bool = False) -> None:
+        for i in range(0, len(samples) - N + 1, N):
+            frames = np.repeat(samples[i : i + N, None], 2, axis=1)
+            audio.clock.now += N / RATE_HZ
+            status = SimpleNamespace(input_overflow=overflow and i == 0)
+            device.asked["callback"](frames, N, None, status)
+
+    quiet = (1e-4 * rng.normal(size=2 * RATE_HZ)).astype(np.float32)
+    play(quiet)
+    play(excerpt[7640:9600])
+    audio.clock.now += 0.3
+    play(quiet, overflow=True)
+    segment = collector.wait_for(type="segment")
+    assert (segment["verdict"], segment["reason"]) == ("not scored", "gap")
+    assert segment["p"] is None
+    assert collector.wait_for(type="gap")["cause"] == "overflow"
+
+
+def test_states_of_a_stall_are_lines(audio: FakePortAudio, running: Running) -> None:
+    """`stalled`, `reconnecting` and, after the gap, `live` again are told in this order."""
+    _, collector, _ = running
+    device = opened(audio, 1)
+    for _ in range(100):
+        device.feed(0.001, 0.001)
+    collector.wait_for(type="state", state="live")
+    device.active = False
+    collector.wait_for(type="state", state="reconnecting")
+    again = opened(audio, 2)
+    audio.clock.now += 4.0
+    for _ in range(100):
+        again.feed(0.001, 0.001)
+    gap = collector.wait_for(type="gap")
+    assert gap["cause"] == "device"
+    assert gap["lost_s"] >= 4.0
+    states = [line["state"] for line in collector.lines if line["type"] == "state"]
+    assert [s for s in states if s != "warming up"][:3] == ["live", "stalled", "reconnecting"]
+    at = collector.lines.index(gap)
+    collector_states = [line.get("state") for line in collector.lines[at:]]
+    assert {"live", "warming up"} & set(collector_states)
+
+
+def test_input_that_is_lost_at_the_end_is_a_problem(audio: FakePortAudio, running: Running) -> None:
+    """A stream that is stopped while its device is away ends with a problem, for exit code 1."""
+    stream, collector, thread = running
+    device = opened(audio, 1)
+    device.feed(0.001, 0.001)
+    audio.broken = True
+    device.active = False
+    collector.wait_for(type="state", state="reconnecting")
+    stream.stop()
+    thread.join(60)
+    assert stream.snapshot.finished
+    assert stream.snapshot.problem is not None
+
+
+# --- names ---------------------------------------------------------------------------------------
+
+
+def test_devices_with_inputs_are_listed(audio: FakePortAudio) -> None:
+    """Only what can be listened to is listed, with its rate, channels and system."""
+    listed = list_devices()
+    assert [(d.index, d.channels, d.rate_hz, d.host, d.is_default) for d in listed] == [
+        (1, 2, RATE_HZ, "ALSA", True),
+        (2, 1, RATE_HZ, "ALSA", False),
+    ]
+
+
+@pytest.mark.parametrize("wanted", ["webcam mic", "Webcam", "WEB", "cam m"])
+def test_a_part_of_the_name_finds_the_device(audio: FakePortAudio, wanted: str) -> None:
+    """A device is found by any part of its name, in any case."""
+    assert find_device(wanted).name == "Webcam mic"
+
+
+def test_without_a_name_the_default_is_taken(audio: FakePortAudio) -> None:
+    """No name is the system's default input; where there is none the choices are listed."""
+    assert find_device(None).index == 1
+    audio.default.device = (-1, 0)
+    with pytest.raises(InputError, match=r"USB mic.*Webcam mic"):
+        find_device(None)
+
+
+def test_an_unknown_name_lists_the_choices(audio: FakePortAudio) -> None:
+    """The error for a wrong name gives the right ones, and no loudspeaker."""
+    with pytest.raises(InputError, match=r"'gramophone'.*USB mic.*Webcam mic") as caught:
+        find_device("gramophone")
+    assert "Loudspeaker" not in str(caught.value)
+    assert caught.value.exit_code == 2
+
+
+def test_an_ambiguous_name_lists_what_it_fits(audio: FakePortAudio) -> None:
+    """A part that several names share is refused with these names; a whole name never is."""
+    with pytest.raises(InputError, match=r"several.*USB mic.*Webcam mic"):
+        find_device("mic")
+    audio.names[1] = "Webcam mic 2"
+    audio._initialize()
+    assert find_device("webcam MIC").index == 2
+
+
+def test_without_any_device_there_is_one_sentence(audio: FakePortAudio) -> None:
+    """No device at all is an error of its own kind, whatever name was asked for."""
+    audio.names, audio.inputs, audio.rates = [], [], []
+    audio._initialize()
+    for wanted in (None, "mic"):
+        with pytest.raises(OffkeyError, match="no sound device"):
+            Microphone(wanted)
+
+
+def test_a_device_that_cannot_be_opened_is_one_sentence(audio: FakePortAudio) -> None:
+    """PortAudio's own error is told with the device's name and the next step."""
+    audio.broken = True
+    with (
+        pytest.raises(DeviceError, match=r"USB mic.*cannot be opened.*offkey devices"),
+        Microphone(),
+    ):
+        pass
+
+
+# --- no PortAudio at all -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def without_portaudio(tmp_path: Path) -> dict[str, str]:
+    """Shadow sounddevice by one that cannot find its library."""
+    (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
+    return {"PYTHONPATH": str(tmp_path)}
+
+
+@pytest.mark.parametrize("verb", ["devices", "monitor"])
+def test_a_missing_library_is_one_sentence(
+    run: Run, demo_model: Path, without_portaudio: dict[str, str], verb: str
+) -> None:
+    """Where PortAudio is missing the verbs that need it say what to install."""
+    model = [demo_model] if verb == "monitor" else []
+    done = run(verb, *model, env=without_portaudio)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert done.stderr.startswith("offkey: ")
+    assert "libportaudio2" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_nothing_else_needs_the_library(
+    run: Run, demo_model: Path, excerpt_file: Path, without_portaudio: dict[str, str]
+) -> None:
+    """Files, pipes and models are used without PortAudio."""
+    env = without_portaudio
+    for arguments in (
+        ["score", demo_model, excerpt_file],
+        ["replay", demo_model, excerpt_file],
+        ["inspect", demo_model],
+    ):
+        assert run(*arguments, env=env).returncode == 0
+    data = excerpt_file.read_bytes()
+    done = run("monitor", demo_model, "--input", "-", stdin=data, env=env)
+    assert done.returncode == 0
+    assert '"segment"' in done.stdout
