@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -262,6 +263,9 @@ def read_recording(
 def _open(path: str | os.PathLike[str]) -> Any:
     # libsndfile's own message for a missing or forbidden file is vague: ask the system first.
     try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            kind = "a folder" if os.path.isdir(path) else "not a file"
+            raise AudioError(shown(path), f"is {kind}")
         with open(path, "rb"):
             pass
     except OSError as error:
@@ -277,8 +281,6 @@ def _open(path: str | os.PathLike[str]) -> Any:
 def _strerror(error: OSError) -> str:
     if isinstance(error, FileNotFoundError):
         return "does not exist"
-    if isinstance(error, IsADirectoryError):
-        return "is a folder"
     return f"cannot be opened ({error.strerror})"
 
 

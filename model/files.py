@@ -36,7 +36,7 @@ def find_recordings(given: Iterable[str]) -> FoundFiles:
             inside: list[str] = []
             for folder, subfolders, files in os.walk(path):
                 subfolders[:] = [name for name in subfolders if not name.startswith(".")]
-                names = [name for name in files if _is_candidate(name)]
+                names = [name for name in files if _is_candidate(folder, name)]
                 ignored += len(files) - len(names)
                 inside += [os.path.join(folder, name) for name in names]
             paths += sorted(inside)
@@ -45,5 +45,9 @@ def find_recordings(given: Iterable[str]) -> FoundFiles:
     return FoundFiles(tuple(dict.fromkeys(paths)), ignored)
 
 
-def _is_candidate(name: str) -> bool:
-    return not name.startswith(".") and Path(name).suffix.lower() in AUDIO_SUFFIXES
+def _is_candidate(folder: str, name: str) -> bool:
+    if name.startswith(".") or Path(name).suffix.lower() not in AUDIO_SUFFIXES:
+        return False
+    path = os.path.join(folder, name)
+    # A dangling link is told when it is read; a pipe or a socket would be waited for without end.
+    return os.path.isfile(path) or not os.path.exists(path)

@@ -46,10 +46,11 @@ def score_files(
     try:
         for result in results:  # noqa: UP028 ("yield from" would close the results first)
             yield result
-    finally:
+    except GeneratorExit:
         # Threads that are still at work when the interpreter ends would take it down with them.
         stop.set()
         deque(results, maxlen=0)
+        raise
 
 
 def score_file(path: str, detector: Detector) -> ScoredFile:

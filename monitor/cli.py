@@ -95,7 +95,8 @@ def score(
     with stop_on_signals(stop.set), contextlib.closing(results):
         for result in results:
             _report(result, detector, counts, sink)
-    if not counts["scored"]:
+        interrupted = stop.is_set()
+    if not counts["scored"] and not interrupted:
         raise InputError("None of the files could be scored.")
 
 

@@ -13,6 +13,7 @@ import subprocess
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain, count
 from pathlib import Path
@@ -125,6 +126,21 @@ class CsvLines(Sink):
         self._file.flush()
 
 
+@dataclass(frozen=True)
+class _Kept:
+    """A block that may be needed for a clip."""
+
+    block: Block
+    rate_hz: int
+
+    @property
+    def end_s(self) -> float:
+        return self.block.end / self.rate_hz
+
+    def follows(self, other: _Kept) -> bool:
+        return self.rate_hz == other.rate_hz and self.block.start == other.block.end
+
+
 class Clips(Sink):
     """Every alarm as a 24-bit FLAC beside a JSON: half a second before it to half a second after.
 
@@ -141,21 +157,18 @@ class Clips(Sink):
         # begin up to a resampling period before its margin.
         self._kept_s = longest_s + 2 * self.margin_s + 4
         self._warn = warn
-        self._blocks: deque[Block] = deque()
-        self._rate_hz = 0
+        self._blocks: deque[_Kept] = deque()
         self._waiting: deque[Heard] = deque()
         self.saved = 0
         self.failed = 0
 
     def hear(self, block: Block, rate_hz: int) -> None:
         """Keep the last seconds; save what has all of its margin now."""
-        if rate_hz != self._rate_hz:
-            self.flush()
-            self._rate_hz = rate_hz
-        self._blocks.append(block)
-        while self._blocks[0].end < block.end - self._kept_s * rate_hz:
+        self._blocks.append(_Kept(block, rate_hz))
+        end_s = block.end / rate_hz
+        while self._blocks[0].end_s < end_s - self._kept_s:
             self._blocks.popleft()
-        while self._waiting and self._end(self._waiting[0]) <= block.end:
+        while self._waiting and self._end_s(self._waiting[0]) <= end_s:
             self._save(self._waiting.popleft())
 
     def take(self, event: Event) -> None:
@@ -173,22 +186,20 @@ class Clips(Sink):
         """Save what waits."""
         self.flush()
 
-    def _end(self, heard: Heard) -> int:
-        segment = heard.segment
-        end_s = segment.start_s + segment.duration_s + self.margin_s
-        return round(end_s * self._rate_hz)
+    def _end_s(self, heard: Heard) -> float:
+        return heard.segment.start_s + heard.segment.duration_s + self.margin_s
 
     def _save(self, heard: Heard) -> None:
-        start = round(heard.segment.start_s * self._rate_hz)
-        run = self._run_around(start)
+        run = self._run_around(heard.segment.start_s)
         if not run:
             return
-        first = self._first(run[0].start, start)
-        audio = np.concatenate([block.samples for block in run])
-        samples = audio[first - run[0].start : self._end(heard) - run[0].start]
+        rate_hz, earliest = run[0].rate_hz, run[0].block.start
+        first = self._first(earliest, round(heard.segment.start_s * rate_hz), rate_hz)
+        audio = np.concatenate([kept.block.samples for kept in run])
+        samples = audio[first - earliest : round(self._end_s(heard) * rate_hz) - earliest]
         clip = {
-            "rate_hz": self._rate_hz,
-            "segment_offset_s": round(heard.segment.start_s - first / self._rate_hz, 6),
+            "rate_hz": rate_hz,
+            "segment_offset_s": round(heard.segment.start_s - first / rate_hz, 6),
             "segment_duration_s": round(heard.segment.duration_s, 6),
         }
         try:
@@ -199,21 +210,21 @@ class Clips(Sink):
                 self._warn(f"A clip could not be saved in {shown(self._folder)}: {error}.")
             self.failed += 1
 
-    def _run_around(self, index: int) -> list[Block]:
-        """The unbroken blocks around an absolute index: a clip does not reach across a loss."""
-        run: list[Block] = []
-        for block in self._blocks:
-            if run and block.start != run[-1].end:
-                if index < run[-1].end:
+    def _run_around(self, place_s: float) -> list[_Kept]:
+        """The unbroken blocks around a place: a clip does not reach across a loss."""
+        run: list[_Kept] = []
+        for kept in self._blocks:
+            if run and not kept.follows(run[-1]):
+                if place_s < run[-1].end_s:
                     break
                 run = []
-            run.append(block)
-        return run
+            run.append(kept)
+        return run if run and place_s < run[-1].end_s else []
 
-    def _first(self, earliest: int, start: int) -> int:
+    def _first(self, earliest: int, start: int, rate_hz: int) -> int:
         """Where a clip begins: its margin before `start`, on a multiple of the period."""
-        period = self._rate_hz // math.gcd(self._rate_hz, self._model_rate_hz)
-        wanted = start - round(self.margin_s * self._rate_hz)
+        period = rate_hz // math.gcd(rate_hz, self._model_rate_hz)
+        wanted = start - round(self.margin_s * rate_hz)
         aligned = max(wanted // period, -(-earliest // period)) * period
         return aligned if aligned <= start else earliest
 
@@ -222,7 +233,7 @@ class Clips(Sink):
         moment = heard.time or datetime.now(UTC).isoformat(timespec="seconds")
         stem = f"{moment[:19].replace(':', '')}_{heard.number:06d}"
         path = _unused(self._folder, stem)
-        soundfile.write(path, samples, self._rate_hz, subtype="PCM_24")
+        soundfile.write(path, samples, clip["rate_hz"], subtype="PCM_24")
         text = json.dumps(to_json(heard) | {"clip": clip}, allow_nan=False, indent=1)
         path.with_suffix(".json").write_text(text + "\n", encoding="ascii")
 

@@ -26,6 +26,7 @@ from model.errors import AudioError, InputError, shown
 IDLE_S = 0.25
 """A live source that has nothing gives an empty block this often: its reader looks up."""
 STALL_S = 2.0
+_UNKNOWN_BYTES = 1 << 62
 
 
 class Flag(Protocol):
@@ -193,6 +194,8 @@ class Pipe:
                 break
             left -= len(data)
             self._queue.put(data)
+        if 0 < left < _UNKNOWN_BYTES // 2:
+            self.problem = f"{self.name} {CUT_SHORT}."
         self._queue.put(b"")
 
     def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:  # noqa: ARG002
@@ -238,7 +241,7 @@ def read_wav_header(stream: RawInput) -> tuple[WavFormat, int]:
         if name == b"data":
             if wav_format is None:
                 raise AudioError("The input", "is not WAV: its format is missing")
-            return wav_format, size if 0 < size < 0x7FFF0000 else 1 << 62
+            return wav_format, size if 0 < size < 0x7FFF0000 else _UNKNOWN_BYTES
         chunk = _read_exactly(stream, size + size % 2)
         if name == b"fmt ":
             wav_format = _parse_format(chunk)

@@ -124,7 +124,8 @@ def test_a_sound_at_an_end_of_the_file_is_saved_with_what_there_is(
 class Given:
     """A source that gives the blocks that it was given."""
 
-    name, is_live, length_s, state, problem, began = "given", False, None, "live", None, None
+    name, is_live, length_s = "given", False, None
+    state, problem, began = "live", None, None
 
     def __init__(self, rate_hz: int, blocks: list[Block]) -> None:
         self.rate_hz = rate_hz
@@ -186,6 +187,48 @@ def test_a_clip_before_a_gap_holds_its_own_sound(
     assert score_again(demo_detector, described, samples, rate_hz) == pytest.approx(
         described["reconstruction_error"], rel=1e-2
     )
+
+
+class Changing(Given):
+    """A source that comes back at twice its rate."""
+
+    def __init__(self, rate_hz: int, before: list[Block], after: list[Block]) -> None:
+        super().__init__(rate_hz, before)
+        self._after = after
+
+    def blocks(self, _stop: Flag, _paused: Flag) -> Iterator[Block]:
+        """Give the first ones, then the others at the new rate."""
+        yield from self._blocks
+        self.rate_hz *= 2
+        yield from self._after
+
+
+@pytest.mark.parametrize("pause", [0.22, 0.25, 0.28, 0.3, 0.6])
+def test_a_clip_before_a_change_of_rate_holds_its_own_sound(
+    demo_detector: Detector, excerpt: Samples, tmp_path: Path, pause: float
+) -> None:
+    """An alarm just before the device came back at another rate is saved as it was, or not at all.
+
+    Of a sound that was heard whole it is saved.
+    """
+    first = excerpt[: round((1.314 + pause) * 8000)]
+    other = np.repeat(excerpt[20_000:], 2)
+    again = in_blocks(other, 2 * (len(first) + 8000), 320, lost=16_000)
+    clips = Clips(str(tmp_path), 6800, 1.0, pytest.fail)
+    detector = replace(demo_detector, false_alarm_rate=0.999)
+    Stream(detector, [Changing(8000, in_blocks(first, 0, 160), again)], [clips]).run()
+    saved = read_clips(tmp_path)
+    assert saved
+    for described, samples, rate_hz in saved:
+        at = round((described["start_s"] - described["clip"]["segment_offset_s"]) * rate_hz)
+        early = described["start_s"] < len(first) / 8000
+        source, begins = (first, 0) if early else (other, 2 * (len(first) + 8000))
+        assert rate_hz == (8000 if early else 16_000)
+        n = min(len(samples), len(source) - (at - begins))
+        np.testing.assert_allclose(samples[:n], source[at - begins :][:n], atol=1e-6)
+        assert len(samples) >= round(described["duration_s"] * rate_hz)
+    if pause > 0.5:
+        assert saved[0][0]["start_s"] < 1.0
 
 
 def test_clips_of_a_second_run_do_not_replace_those_of_the_first(
