@@ -24,7 +24,7 @@ from calibrate.crossfit import (
     folds_in_time,
 )
 from calibrate.estimators import fit_clusters, fit_forest, fit_subspace
-from calibrate.maps import make_maps
+from calibrate.maps import make_map
 from calibrate.reference import Groups, Progress, Reference, group_recordings, read_reference
 from model.card import FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
@@ -98,12 +98,23 @@ def fit_detector(
         scores.profiles, anomalous, settings.n_clusters, settings.seed, band_edges_hz(front_end)
     )
     steps.done()
-    maps = make_maps(features, scores.profiles, settings.seed) if settings.maps else {}
+    maps = _maps(features, scores.profiles, settings.seed, progress) if settings.maps else {}
     table = false_alarm_table(held_out, folds[held_out.kept], group_of[held_out.kept])
     card = _card(reference, groups, folds, in_time, settings, table)
     return Detector(
         front_end, segmentation, subspace, forest, conformity, clusters, rate, card, maps
     )
+
+
+def _maps(
+    features: Features, profiles: NDArray[np.float64], seed: int, progress: Progress
+) -> dict[str, NDArray[np.float32]]:
+    progress("drawing", 0, 2)
+    of_features = make_map(features, seed)
+    progress("drawing", 1, 2)
+    of_profiles = make_map(profiles, seed)
+    progress("drawing", 2, 2)
+    return {"features": of_features, "profiles": of_profiles}
 
 
 def _folds(

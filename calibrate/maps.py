@@ -5,12 +5,11 @@ Wang, Huang, Rudin, Shaposhnik: Understanding how dimension reduction tools work
 
 from __future__ import annotations
 
+import logging
 from importlib.util import find_spec
 
 import numpy as np
 from numpy.typing import NDArray
-
-from model.features import Features
 
 
 def can_map() -> bool:
@@ -18,15 +17,11 @@ def can_map() -> bool:
     return find_spec("pacmap") is not None
 
 
-def make_maps(
-    features: Features, profiles: NDArray[np.float64], seed: int
-) -> dict[str, NDArray[np.float32]]:
-    """Coordinates of the features and of the held-out error profiles, each of shape `(n, 2)`."""
-    return {"features": _embed(features, seed), "profiles": _embed(profiles, seed)}
-
-
-def _embed(rows: NDArray[np.floating], seed: int) -> NDArray[np.float32]:
+def make_map(rows: NDArray[np.floating], seed: int) -> NDArray[np.float32]:
+    """Coordinates, shape `(n, 2)`, of features or held-out error profiles, shape `(n, any)`."""
     from pacmap import PaCMAP
 
+    # It warns that the seed is fixed, which is meant, and that there are few rows, which is told.
+    logging.getLogger("pacmap").setLevel(logging.ERROR)
     embedding = PaCMAP(n_components=2, random_state=seed).fit_transform(rows.astype(np.float32))
     return np.asarray(embedding, np.float32)
