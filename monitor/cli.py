@@ -153,7 +153,7 @@ def label(model: str, cluster: int, name: str) -> None:
 @click.command()
 def devices() -> None:
     """List the sound devices that can be monitored."""
-    from monitor.microphone import list_devices
+    from monitor.devices import list_devices
     from monitor.terminal import quiet_libraries
 
     with quiet_libraries():
@@ -182,7 +182,7 @@ def _speed(text: str) -> float:
 
 
 def _pipe(channel: int | None) -> Source:
-    from monitor.sources import Pipe, take_stdin
+    from monitor.pipe import Pipe, take_stdin
 
     return Pipe(take_stdin(), channel=channel)
 
@@ -248,7 +248,8 @@ def _on_screen(stream: Stream, title: str, farewell: Callable[[], str] | None) -
 
 
 def _sinks(detector: Detector, options: dict[str, Any]) -> list[Sink]:
-    from monitor.sinks import Clips, OnAnomaly
+    from monitor.clips import Clips
+    from monitor.sinks import OnAnomaly
 
     sinks: list[Sink] = []
     if options["save"]:

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from model.audio import Block, Mixdown
 from model.errors import DeviceError, InputError
+from monitor import devices
 from monitor.sources import IDLE_S, STALL_S, Flag, check_channel
 
 BLOCK_S = 0.02
@@ -27,74 +28,6 @@ HAND_OVER_S = 10.0
 FIRST_BLOCK_S = 5.0
 _PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _LONGEST_CALL_S = 3.0
-
-
-@dataclass(frozen=True)
-class Device:
-    """A sound device that has inputs."""
-
-    index: int
-    name: str
-    channels: int
-    rate_hz: int
-    host: str
-    is_default: bool
-
-
-def _sounddevice() -> Any:
-    try:
-        import sounddevice
-    except OSError as error:
-        raise DeviceError(
-            "The PortAudio library is missing.", "On Debian: apt install libportaudio2"
-        ) from error
-    return sounddevice
-
-
-def list_devices() -> list[Device]:
-    """All devices with inputs. Raises DeviceError without PortAudio."""
-    sd = _sounddevice()
-    default = sd.default.device[0]
-    hosts = sd.query_hostapis()
-    return [
-        Device(
-            index,
-            info["name"],
-            info["max_input_channels"],
-            round(info["default_samplerate"]),
-            hosts[info["hostapi"]]["name"],
-            index == default,
-        )
-        for index, info in enumerate(sd.query_devices())
-        if info["max_input_channels"] > 0
-    ]
-
-
-def find_device(wanted: str | None) -> Device:
-    """The device whose name contains `wanted`, case ignored; the default one for None.
-
-    Raises InputError that lists the choices for an unknown or ambiguous name, DeviceError where
-    there is no device at all.
-    """
-    devices = list_devices()
-    if not devices:
-        raise DeviceError("There is no sound device with an input.", "offkey devices lists them.")
-    names = ", ".join(repr(device.name) for device in devices)
-    if wanted is None:
-        chosen = [d for d in devices if d.is_default]
-        if not chosen:
-            raise InputError("There is no default input.", f"Add --device with one of {names}.")
-        return chosen[0]
-    exact = [d for d in devices if d.name.casefold() == wanted.casefold()]
-    chosen = exact or [d for d in devices if wanted.casefold() in d.name.casefold()]
-    if not chosen:
-        raise InputError(f"No input device is called {wanted!r}.", f"There are {names}.")
-    if len({d.name for d in chosen}) > 1:
-        several = ", ".join(repr(d.name) for d in chosen)
-        raise InputError(
-            f"{wanted!r} fits several devices: {several}.", "Name one of them in full."
-        )
-    return chosen[0]
 
 
 @dataclass(frozen=True)
@@ -117,7 +50,7 @@ class Microphone:
     length_s = None
 
     def __init__(self, device: str | None = None, channel: int | None = None) -> None:
-        found = find_device(device)
+        found = devices.find_device(device)
         self.name = found.name
         self.rate_hz = found.rate_hz
         self.state = "opening"
@@ -145,7 +78,7 @@ class Microphone:
         return None
 
     def __enter__(self) -> Self:
-        self._open(find_device(self.name))
+        self._open(devices.find_device(self.name))
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -209,8 +142,8 @@ class Microphone:
         )
         self._arrived.set()
 
-    def _open(self, device: Device) -> None:
-        sd = _sounddevice()
+    def _open(self, device: devices.Device) -> None:
+        sd = devices.load_sounddevice()
         # Two channels at most: sound servers offer dozens of copies of the same microphone.
         channels = min(2, device.channels) if self._channel is None else self._channel + 1
 
@@ -269,7 +202,7 @@ class Microphone:
                 yield self._nothing()
 
     def _try_again(self) -> bool:
-        sd = _sounddevice()
+        sd = devices.load_sounddevice()
 
         def refresh() -> None:
             # PortAudio freezes its list of devices when it starts.
@@ -278,7 +211,7 @@ class Microphone:
 
         try:
             _within(_LONGEST_CALL_S, refresh)
-            self._open(find_device(self.name))
+            self._open(devices.find_device(self.name))
         except (DeviceError, InputError, TimeoutError, sd.PortAudioError):
             return False
         return True

@@ -21,9 +21,10 @@ from numpy.typing import NDArray
 from model.audio import Block
 from model.detector import Detector
 from model.errors import DeviceError, InputError, OffkeyError
-from monitor import microphone
+from monitor import devices, microphone
+from monitor.devices import find_device, list_devices
 from monitor.events import Event
-from monitor.microphone import Microphone, find_device, list_devices
+from monitor.microphone import Microphone
 from monitor.sinks import Sink, to_json
 from monitor.stream import Stream
 
@@ -135,7 +136,7 @@ def audio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     """Put the made-up PortAudio and clock in place."""
     clock = Clock()
     fake = FakePortAudio(clock)
-    monkeypatch.setattr(microphone, "_sounddevice", lambda: fake)
+    monkeypatch.setattr(devices, "load_sounddevice", lambda: fake)
     monkeypatch.setattr(microphone, "time", clock)
     monkeypatch.setattr(microphone, "IDLE_S", 0.001)
     return fake

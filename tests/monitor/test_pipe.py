@@ -24,10 +24,10 @@ from numpy.typing import NDArray
 
 from model.detector import Detector
 from model.errors import AudioError
-from monitor import sources
+from monitor import pipe as pipe_module
 from monitor.events import Event
+from monitor.pipe import Pipe, read_wav_header
 from monitor.sinks import Sink, to_json
-from monitor.sources import Pipe, read_wav_header
 from monitor.stream import Stream
 
 Samples = NDArray[np.float32]
@@ -136,7 +136,7 @@ def test_a_writer_is_never_dropped(
     run: Run, parse: Parse, wav: Callable[..., bytes], demo_model: Path, demo_stream: Samples
 ) -> None:
     """A minute written at once is heard whole: the segments of the stream, and no gap."""
-    path = Path(sources.__file__).parent / "demo" / "stream.flac"
+    path = Path(pipe_module.__file__).parent / "demo" / "stream.flac"
     expected = segments(parse(run("replay", demo_model, path).stdout))
     done = run("monitor", demo_model, "--input", "-", stdin=wav(demo_stream, 8000))
     lines = parse(done.stdout)
@@ -450,8 +450,8 @@ class Waiting(io.RawIOBase):
 
 def test_a_writer_that_stops_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None:
     """While nothing comes the pipe gives empty blocks and calls itself stalled, then live again."""
-    monkeypatch.setattr(sources, "IDLE_S", 0.02)
-    monkeypatch.setattr(sources, "STALL_S", 0.1)
+    monkeypatch.setattr(pipe_module, "IDLE_S", 0.02)
+    monkeypatch.setattr(pipe_module, "STALL_S", 0.1)
     data = riff(plain_format(), chunk(b"data", b"\1\0" * 1000, 0xFFFFFFFF))
     stream = Waiting(data, b"\2\0" * 500)
     pipe = Pipe(stream)

@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from model.audio import Block
 from model.detector import Detector, Score
 from model.segment import Segment
+from monitor.clips import Clips
 from monitor.events import Alarm, Event, Gap, Heard, StateChange
-from monitor.sinks import Clips, OnAnomaly, Sink, json_line
+from monitor.sinks import OnAnomaly, Sink, json_line
 from monitor.sources import Flag
 from monitor.stream import Stream
 
