@@ -10,7 +10,9 @@ import contextlib
 import importlib
 import io
 import os
+import signal
 import sys
+from types import FrameType
 from typing import Any, NoReturn
 
 import click
@@ -45,14 +47,9 @@ class _Verbs(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except OSError as error:
-            # Python would complain once more when it flushes stdout at exit.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            if isinstance(error, BrokenPipeError):
-                return 0  # the reader has had enough: that is an end, not a failure
-            from model.errors import OffkeyError
-
-            raise OffkeyError(f"The system says: {error.strerror}.") from error
+        except BrokenPipeError:
+            _drop_stdout()
+            return 0  # the reader has had enough: that is an end, not a failure
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Verbs"):
@@ -87,13 +84,22 @@ class _PatientStderr(io.TextIOWrapper):
     """What is said to a person; when nobody reads it any more, the work goes on all the same."""
 
     def write(self, text: str) -> int:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             return super().write(text)
         return len(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(OSError):
             super().flush()
+
+
+def _drop_stdout() -> None:
+    """Python would complain once more when it flushes stdout at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> NoReturn:
+    raise KeyboardInterrupt
 
 
 def _open_standard_streams() -> None:
@@ -105,6 +111,7 @@ def _open_standard_streams() -> None:
                 os.dup2(nowhere, number)
                 os.close(nowhere)
             setattr(sys, name, os.fdopen(number, mode))
+            setattr(sys, f"__{name}__", getattr(sys, name))  # kept: it closes what it loses
 
 
 def main() -> NoReturn:
@@ -113,11 +120,18 @@ def main() -> NoReturn:
 
     _open_standard_streams()
     sys.stderr = _PatientStderr(sys.stderr.buffer, errors="backslashreplace", line_buffering=True)
+    for name in ("SIGTERM", "SIGHUP"):  # what must end by itself: as after Ctrl-C
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), _interrupt)
     try:
         code = cli.main(prog_name="offkey", standalone_mode=False)
     except OffkeyError as error:
         click.echo(f"offkey: {error}", err=True)
         code = error.exit_code
+    except OSError as error:
+        _drop_stdout()
+        click.echo(f"offkey: The system says: {error.strerror}.", err=True)
+        code = 1
     except click.ClickException as error:
         error.show()
         code = error.exit_code

@@ -5,13 +5,16 @@ from __future__ import annotations
 import shlex
 import sys
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+if TYPE_CHECKING:
+    from calibrate.fitting import Settings
+
 
 @click.command()
-@click.argument("reference", nargs=-1, required=True, type=click.Path())
+@click.argument("reference", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option(
     "-o", "--output", "model", required=True, type=click.Path(), help="The model to write."
 )
@@ -27,7 +30,13 @@ import click
 @click.option("--duration", default=1.0, show_default=True, help="Longest sound, or window, in s.")
 @click.option("--hop", type=float, help="Continuous mode: s between windows.  [default: half]")
 @click.option("--seed", default=42, show_default=True, help="Of the forest, k-means and the maps.")
-@click.option("--jobs", default=-1, show_default=True, help="Files read at once; -1: all cores.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(-1, 64),
+    default=-1,
+    show_default=True,
+    help="Files read at once; -1: all cores.",
+)
 @click.option("--no-maps", is_flag=True, help="Do not draw PaCMAP maps.")
 @click.option("--replace", is_flag=True, help="Overwrite the model; names of clusters move along.")
 def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
@@ -35,19 +44,23 @@ def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
 
     REFERENCE are audio files and folders of them, of the sound as it should be.
     """
+    from calibrate.fitting import calibrate as calibrate_on
     from model.errors import shown
     from model.storage import check_writable, write_model
     from model.summary import describe
 
     _check(options)
+    settings = _settings(options)
     check_writable(model, options["replace"])
     with Progress() as progress:
-        detector = _fit(reference, options, progress)
+        detector = calibrate_on(reference, settings, progress)
     detector, lost_names = _keep_names(detector, model)
     detector = write_model(model, detector)
     click.echo(describe(detector))
     if lost_names:
         click.echo(f"\nnames without a cluster now: {', '.join(lost_names)}")
+    if not (settings.maps or options["no_maps"]):
+        click.echo("\nno maps: the extra `maps` adds pacmap, which draws them (see the README)")
     click.echo(f"\n{shown(model)} is written. Try: offkey replay {shlex.quote(shown(model))} FILE")
 
 
@@ -66,19 +79,16 @@ def _check(options: dict[str, Any]) -> None:
         raise InputError("--hop belongs to continuous mode.", "Add --mode continuous.")
 
 
-def _fit(reference: tuple[str, ...], options: dict[str, Any], progress: Progress) -> Any:
+def _settings(options: dict[str, Any]) -> Settings:
     from calibrate.fitting import Settings
-    from calibrate.fitting import calibrate as calibrate_on
     from calibrate.maps import can_map
     from calibrate.reference import check_group_pattern
+    from model.conformity import check_false_alarm_rate
     from model.segment import Segmentation
 
-    maps = not options["no_maps"]
-    if maps and not can_map():
-        click.echo("No maps: pip install 'offkey[maps]' brings pacmap to draw them.", err=True)
-        maps = False
+    check_false_alarm_rate(options["false_alarm_rate"])
     duration_s, hop_s = options["duration"], options["hop"]
-    settings = Settings(
+    return Settings(
         segmentation=Segmentation(
             options["mode"], duration_s, duration_s / 2 if hop_s is None else hop_s
         ),
@@ -88,9 +98,8 @@ def _fit(reference: tuple[str, ...], options: dict[str, Any], progress: Progress
         false_alarm_rate=options["false_alarm_rate"],
         seed=options["seed"],
         jobs=options["jobs"],
-        maps=maps,
+        maps=not options["no_maps"] and can_map(),
     )
-    return calibrate_on(reference, settings, progress)
 
 
 def _keep_names(detector: Any, path: str) -> tuple[Any, tuple[str, ...]]:
@@ -113,7 +122,7 @@ def _keep_names(detector: Any, path: str) -> tuple[Any, tuple[str, ...]]:
 
 
 class Progress:
-    """A bar on stderr for each step of the work; only its name where stderr is not a terminal."""
+    """A bar on stderr for each step of the work; only its name where that is not a terminal."""
 
     def __init__(self) -> None:
         self._bar: Any = None
@@ -135,9 +144,13 @@ class Progress:
         if step != self._step:
             self._close()
             self._step = step
+            if not sys.stderr.isatty():
+                click.echo(step, err=True)
+                return
             self._bar = click.progressbar(length=total, label=f"{step:<8}", file=sys.stderr)
             self._bar.__enter__()
-        self._bar.update(done - self._bar.pos)
+        if self._bar is not None:
+            self._bar.update(done - self._bar.pos)
 
     def _close(self) -> None:
         if self._bar is not None:

@@ -139,11 +139,20 @@ def fit_clusters(
         else reach_of_all
         for i in range(n_clusters)
     ]
+    average = profiles.mean(axis=0)
     return ProfileClusters(
         centroids=centroids,
         reach=np.maximum(reach, _SMALLEST_REACH),
         sizes=tuple(sizes.tolist()),
         anomalous_share=tuple((np.bincount(fitted.labels_, anomalous) / sizes).tolist()),
-        suggested=tuple(dominant_band(row, profiles.mean(axis=0), edges_hz) for row in centroids),
+        suggested=_told_apart([dominant_band(row, average, edges_hz) for row in centroids]),
         given=(None,) * n_clusters,
+    )
+
+
+def _told_apart(names: list[str]) -> tuple[str, ...]:
+    """Number the names that occur more than once."""
+    return tuple(
+        f"{name} ({names[: i + 1].count(name)})" if names.count(name) > 1 else name
+        for i, name in enumerate(names)
     )

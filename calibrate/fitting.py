@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
+from operator import ne
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +26,7 @@ from calibrate.crossfit import (
 )
 from calibrate.estimators import fit_clusters, fit_forest, fit_subspace
 from calibrate.maps import make_map
-from calibrate.reference import Groups, Progress, Reference, group_recordings, read_reference
+from calibrate.reference import Groups, Progress, Reference, group_reference, read_reference
 from model.card import FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector
@@ -63,7 +64,7 @@ def calibrate(
     front_end = make_front_end("spectrum", segmentation.duration_s)
     found = find_recordings(paths)
     reference = read_reference(found, front_end, segmentation, settings.jobs, progress)
-    groups = group_recordings(reference.names, settings.group)
+    groups = group_reference(reference, settings.group)
     return fit_detector(reference, groups, front_end, settings, progress)
 
 
@@ -159,7 +160,8 @@ def _card(
         skipped=reference.skipped,
         clipped=reference.clipped,
         ignored_files=reference.ignored_files,
-        identical=reference.identical,
+        identical=sum(map(ne, reference.names, reference.original)),
+        cut=reference.cut,
         reference_digest=reference.digest,
         seed=settings.seed,
         explained_variance=settings.explained_variance,

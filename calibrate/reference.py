@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
@@ -37,7 +38,10 @@ class Reference:
     skipped: tuple[tuple[str, str], ...]
     clipped: tuple[str, ...]
     ignored_files: int
-    identical: int
+    original: tuple[str, ...]
+    """Of each recording the first one whose file is the same byte by byte, mostly itself."""
+    cut: int
+    """How many recordings are longer than what is used of them."""
     digest: str
     snr_range_db: tuple[float, float] | None
 
@@ -62,6 +66,7 @@ class _Read:
     features: tuple[Features, ...] = ()
     snr_db: tuple[float, ...] = ()
     clipped: bool = False
+    is_cut: bool = False
     digest: bytes = b""
     skipped: str | None = None
 
@@ -81,7 +86,7 @@ def read_reference(
 
     # Threads: decoding, resampling and the FFT all let go of the interpreter lock.
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-    paths = sorted(found.paths)
+    paths = _each_file_once(found.paths)
     work = (delayed(_read)(path, front_end, segmentation) for path in paths)
     results: list[_Read] = []
     for done, result in enumerate(parallel(work), start=1):
@@ -94,17 +99,24 @@ def read_reference(
     _refuse_too_few(len(rows), segmentation.mode, found, skipped)
     snr_db = [value for _, read in used for value in read.snr_db]
     digests = [read.digest for _, read in used]
+    names = tuple(path for path, _ in used)
     return Reference(
-        names=tuple(path for path, _ in used),
+        names=names,
         features=np.array(rows),
         recording=np.repeat(np.arange(len(used)), [len(read.features) for _, read in used]),
         skipped=skipped,
         clipped=tuple(shown(path) for path, read in used if read.clipped),
         ignored_files=found.ignored,
-        identical=len(digests) - len(set(digests)),
+        original=tuple(names[digests.index(digest)] for digest in digests),
+        cut=sum(read.is_cut for _, read in used),
         digest=hashlib.sha256(b"".join(digests)).hexdigest(),
         snr_range_db=(min(snr_db), max(snr_db)) if snr_db else None,
     )
+
+
+def _each_file_once(paths: Iterable[str]) -> list[str]:
+    """Sorted; a file that is found in two ways is one recording."""
+    return sorted({os.path.realpath(path): path for path in sorted(paths, reverse=True)}.values())
 
 
 def _read(path: str, front_end: FrontEnd, segmentation: Segmentation) -> _Read:
@@ -124,7 +136,8 @@ def _read(path: str, front_end: FrontEnd, segmentation: Segmentation) -> _Read:
     if not features:
         return _Read(skipped=segments[0].reason if segments else "too short")
     clipped = any(segment.clipped for segment in segments)
-    return _Read(tuple(features), tuple(snr_db), clipped, digest)
+    is_cut = limit_s is not None and recording.duration_s > limit_s
+    return _Read(tuple(features), tuple(snr_db), clipped, is_cut, digest)
 
 
 def _refuse_too_few(
@@ -157,6 +170,16 @@ def check_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
             r"For example: --group '_(\d+)_'",
         )
     return compiled
+
+
+def group_reference(reference: Reference, pattern: re.Pattern[str] | None = None) -> Groups:
+    """Group recordings; a copy joins its original, so that no fold knows what it is tested on.
+
+    Raises InputError where the pattern does not match a name.
+    """
+    groups = group_recordings(reference.names, pattern)
+    of = dict(zip(reference.names, groups.of_recording, strict=True))
+    return Groups(tuple(of[name] for name in reference.original), groups.rule)
 
 
 def group_recordings(names: Sequence[str], pattern: re.Pattern[str] | None = None) -> Groups:

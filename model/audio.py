@@ -241,9 +241,11 @@ def read_recording(
 ) -> Recording:
     """Read a file as mono at `rate_hz`; with `limit_s`, only what its beginning depends on.
 
-    Raises AudioError for a file that is not audio, is damaged or cut short.
+    Raises AudioError for a file that is not audio, is damaged or cut short, or has too low a rate.
     """
     with AudioReader(path) as reader:
+        if reader.rate_hz < rate_hz:
+            raise AudioError(shown(path), too_low(reader.rate_hz, rate_hz))
         # Half a second beyond the limit is far more than the resampling filter reaches.
         blocks = list(reader.blocks(limit_s=None if limit_s is None else limit_s + 0.5))
         if reader.cut_short:
@@ -260,12 +262,18 @@ def read_recording(
         return Recording(resampled, rate_hz, reader.duration_s, overloads, not_finite, state)
 
 
+def too_low(rate_hz: int, needed_hz: int) -> str:
+    """What to say of audio that lacks the upper part of what a front end looks at."""
+    return f"has a rate of {rate_hz:,} Hz; it takes at least {needed_hz:,} Hz"
+
+
 def _open(path: str | os.PathLike[str]) -> Any:
     # libsndfile's own message for a missing or forbidden file is vague: ask the system first.
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
-            kind = "a folder" if os.path.isdir(path) else "not a file"
-            raise AudioError(shown(path), f"is {kind}")
+            if os.path.isdir(path):
+                raise AudioError(shown(path), "is a folder", "offkey score takes folders.")
+            raise AudioError(shown(path), "is not a file")
         with open(path, "rb"):
             pass
     except OSError as error:

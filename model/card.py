@@ -44,6 +44,8 @@ class ModelCard:
     ignored_files: int
     identical: int
     """Recordings whose file equals another one's, byte by byte."""
+    cut: int
+    """Recordings of which only the beginning was used."""
     reference_digest: str
     """SHA-256 over the digests of the used files in sorted order of their paths."""
     seed: int

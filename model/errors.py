@@ -42,10 +42,13 @@ class DeviceError(OffkeyError):
     """A sound device that cannot be opened, or was lost."""
 
 
-def shown(path: str | os.PathLike[str]) -> str:
-    """A path as one printable line: bytes that are not UTF-8 and control characters escaped.
+def as_text(path: str | os.PathLike[str]) -> str:
+    """A path as valid Unicode whatever the file system holds: bytes that are not UTF-8 escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
-    The result is valid Unicode whatever the file system holds, so that it can go into strict JSON.
-    """
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+def shown(path: str | os.PathLike[str]) -> str:
+    """A path as one printable line: as text, control characters escaped too."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode() for c in as_text(path)
+    )

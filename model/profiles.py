@@ -84,13 +84,14 @@ def dominant_band(
 ) -> str:
     """Where a profile stands out from the average one, in words, such as `1.7–2.1 kHz`.
 
-    The run of bands around its largest excess that stay above half of that. `little error` where
-    the excess is nowhere a tenth of the average's peak. Profiles of shape `(64,)`, edges `(65,)`.
+    The run of bands around its largest excess that stay above half of that; `below average`
+    where the excess is nowhere a tenth of the average's peak. Profiles of shape `(64,)`, edges
+    `(65,)`.
     """
     excess = profile - average
     top = int(np.argmax(excess))
     if excess[top] < 0.1 * average.max():
-        return "little error"
+        return "below average"
     high_enough = excess >= excess[top] / 2
     low, high = top, top + 1
     while low > 0 and high_enough[low - 1]:

@@ -53,10 +53,13 @@ class Segmentation:
     def __post_init__(self) -> None:
         if self.mode not in ("event", "continuous"):
             raise InputError(f"There is no mode {self.mode!r}.", "Known: event, continuous.")
-        if not 0.01 <= self.hop_s <= self.duration_s:
+        if not 0.05 <= self.duration_s <= 10:
+            raise InputError(f"A duration of {self.duration_s:g} s is outside 0.05 to 10 seconds.")
+        shortest_s = self.duration_s / 20
+        if not shortest_s <= self.hop_s <= self.duration_s:
             raise InputError(
-                f"A hop of {self.hop_s:g} s is outside 0.01 s to the duration, "
-                f"{self.duration_s:g} s."
+                f"A hop of {self.hop_s:g} s is outside {shortest_s:g} to {self.duration_s:g} s, "
+                "a twentieth of the duration to all of it."
             )
 
 

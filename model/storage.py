@@ -41,7 +41,7 @@ def write_model(path: str | os.PathLike[str], detector: Detector) -> Detector:
 
     arrays, text = _to_arrays(detector), json.dumps(_to_json(detector), ensure_ascii=True)
     digest = _digest(arrays, text)
-    _write_atomically(Path(path), save(arrays, metadata={_JSON: text, _DIGEST: digest}))
+    _write_atomically(Path(path).resolve(), save(arrays, metadata={_JSON: text, _DIGEST: digest}))
     return replace(detector, digest=digest)
 
 
@@ -70,10 +70,9 @@ def _read_parts(path: str | os.PathLike[str]) -> tuple[Arrays, str, str]:
         with open(path, "rb"):
             pass
     except OSError as error:
-        reason = "does not exist" if isinstance(error, FileNotFoundError) else str(error.strerror)
-        raise ModelError(
-            f"The model {name} cannot be opened: {reason}.", "offkey calibrate makes one."
-        ) from error
+        missing = isinstance(error, FileNotFoundError)
+        what = "does not exist" if missing else f"cannot be opened: {error.strerror}"
+        raise ModelError(f"The model {name} {what}.", "offkey calibrate makes one.") from error
     try:
         with safe_open(os.fspath(path), framework="numpy") as file:
             metadata = file.metadata() or {}
@@ -212,11 +211,24 @@ def _mode(path: Path) -> int:
     return 0o666 & ~mask
 
 
+def _was_model(path: Path) -> bool:
+    """Whether a file is a model, be it damaged, or is at least called one."""
+    if path.suffix == ".offkey":
+        return True
+    with path.open("rb") as file:
+        return f'"{_JSON}"'.encode() in file.read(1 << 16)
+
+
 def check_writable(path: str | os.PathLike[str], replace_existing: bool) -> None:
-    """Refuse a target before the work begins. Raises InputError with the next step."""
-    target = Path(path)
-    if target.is_dir():
-        raise InputError(f"{shown(path)} is a folder.", "Name a file, such as six.offkey.")
+    """Refuse a target before the work begins. Raises InputError with the next step.
+
+    Only a model is ever replaced: nobody loses a recording, or a device, by a slip of the hand.
+    """
+    target = Path(path).resolve()
+    if not os.fspath(path) or target.is_dir():
+        raise InputError("The model to write is not a file.", "Name one, such as six.offkey.")
+    if target.exists() and not (target.is_file() and _was_model(target)):
+        raise InputError(f"{shown(path)} is not a model and is not replaced.")
     if target.exists() and not replace_existing:
         raise InputError(f"{shown(path)} exists.", "Add --replace to make it anew.")
     if not os.access(target.parent, os.W_OK):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from model.card import FalseAlarms
 from model.detector import Detector
 from model.errors import shown
@@ -31,11 +33,18 @@ def _row(label: str, text: str) -> str:
 def _made_of(detector: Detector) -> list[str]:
     card = detector.card
     lines = [_row("recordings", f"{card.recordings:,} used, {len(card.skipped):,} skipped")]
+    if card.cut:
+        lines.append(
+            _row(
+                "", f"longer than {detector.segmentation.duration_s:g} s: {card.cut:,}; only their"
+            )
+        )
+        lines.append(_row("", "beginning is used. For a steady sound: --mode continuous"))
     if card.identical:
-        lines.append(_row("", f"copies of another one, byte by byte: {card.identical:,}"))
+        lines.append(_row("", f"copies, kept in the group of their original: {card.identical:,}"))
     if card.ignored_files:
-        lines.append(_row("", f"{card.ignored_files:,} other or hidden files passed over"))
-    groups = f"{card.groups:,}, {card.group_rule}; {card.folds} folds"
+        lines.append(_row("", f"other or hidden files passed over: {card.ignored_files:,}"))
+    groups = f"{card.groups:,}, {card.group_rule}; held out in {card.folds} folds"
     lines.append(_row("groups", groups))
     if card.groups < 5:
         lines.append(
@@ -80,8 +89,8 @@ def _clusters(clusters: ProfileClusters) -> list[str]:
     for i, (size, share) in enumerate(zip(clusters.sizes, clusters.anomalous_share, strict=True)):
         band = f"  {clusters.suggested[i]}" if clusters.given[i] else ""
         lines.append(
-            f"  {i:>2}  {clusters.name(i):<{width}}  {size:>6,} members, "
-            f"{100 * share:.1f} % of them anomalous{band}"
+            f"  {i:>2}  {clusters.name(i):<{width}}  members {size:>6,}, "
+            f"anomalous {100 * share:>5.1f} %{band}"
         )
     return lines
 
@@ -94,6 +103,7 @@ def _promise(detector: Detector) -> list[str]:
         "false alarms among sounds of groups that the detector had not heard",
         "  asked     mean   worst group                 in-sample thresholds would give",
         *(_false_alarm_row(row) for row in card.false_alarms),
+        *_expect(card.false_alarms),
         "",
         _row(
             "smallest p",
@@ -101,13 +111,28 @@ def _promise(detector: Detector) -> list[str]:
         ),
         _row(
             "in force",
-            f"p up to {rate:.2g} is anomalous: alone from isolation "
-            f"{limits.isolation_score:+.3f} or reconstruction {limits.reconstruction_error:.2e}",
+            f"p up to {rate:.2g} is anomalous; one score alone suffices from an isolation "
+            f"score of {limits.isolation_score:+.3f}",
+        ),
+        _row(
+            "",
+            f"or a reconstruction error of {limits.reconstruction_error:.2e} on",
         ),
     ]
     if rate > 0.01 and rate == detector.conformity.smallest_p:
         lines.append(_row("", "99 recordings or more would allow the usual 0.01"))
     return lines
+
+
+def _expect(rows: Sequence[FalseAlarms]) -> list[str]:
+    """A plain sentence where new groups alarm clearly more often than was asked."""
+    worse = [row for row in rows if row.measurable and row.mean > 1.5 * row.rate]
+    if not worse:
+        return []
+    return [
+        f"  expect about {100 * worse[0].mean:.1f} false alarms in 100 sounds of a new group, not "
+        f"{100 * worse[0].rate:g}: groups differ; more of them help"
+    ]
 
 
 def _false_alarm_row(row: FalseAlarms) -> str:

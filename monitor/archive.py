@@ -11,7 +11,7 @@ import numpy as np
 
 from model.audio import read_recording
 from model.detector import Detector
-from model.errors import AudioError, shown
+from model.errors import AudioError, as_text
 from model.segment import Segment
 from model.segmenter import cut_recording
 from monitor.events import Heard
@@ -56,7 +56,7 @@ def score_files(
 def score_file(path: str, detector: Detector) -> ScoredFile:
     """Score one file; what cannot be read becomes a segment with a reason."""
     cut = detector.segmentation
-    name = shown(path)
+    name = as_text(path)
     limit_s = cut.duration_s if cut.mode == "event" else None
     try:
         recording = read_recording(path, detector.front_end.rate_hz, limit_s)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from monitor.sources import Source
     from monitor.stream import Snapshot, Stream
 
+_path = click.Path(readable=False)  # what cannot be read is told where it is read
+_jobs = click.IntRange(-1, 64)
 _rate = click.option(
     "--false-alarm-rate", type=float, help="Largest p that alarms, instead of the model's own."
 )
@@ -28,13 +30,18 @@ _save = click.option("--save", metavar="DIR", help="Save every alarm as FLAC bes
 
 
 @click.command()
-@click.argument("model", type=click.Path())
+@click.argument("model", type=_path)
 @click.option("--device", metavar="NAME", help="Input device, by part of its name.")
 @click.option("--channel", type=int, metavar="N", help="Listen to this channel only, from 1.")
 @click.option("--input", "pipe", type=click.Choice(["-"]), help="WAV from standard input.")
 @_headless
 @_save
-@click.option("--on-anomaly", metavar="COMMAND", help="Run for every alarm, its JSON on stdin.")
+@click.option(
+    "--on-anomaly",
+    metavar="COMMAND",
+    help="Program to run for alarms, without a shell, the JSON on its stdin; "
+    "while it runs, only the newest alarm waits.",
+)
 @_rate
 def monitor(model: str, device: str | None, pipe: str | None, **options: Any) -> None:
     """Score a microphone, or a pipe, live."""
@@ -49,8 +56,8 @@ def monitor(model: str, device: str | None, pipe: str | None, **options: Any) ->
 
 
 @click.command()
-@click.argument("model", type=click.Path())
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.argument("model", type=_path)
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_path)
 @click.option("--speed", metavar="1|max", help="Real time, or as fast as it goes.")
 @_headless
 @_save
@@ -66,10 +73,12 @@ def replay(model: str, files: tuple[str, ...], speed: str | None, **options: Any
 
 
 @click.command()
-@click.argument("model", type=click.Path())
-@click.argument("files", metavar="FILE|FOLDER...", nargs=-1, required=True, type=click.Path())
+@click.argument("model", type=_path)
+@click.argument("files", metavar="FILE|FOLDER...", nargs=-1, required=True, type=_path)
 @click.option("--csv", "as_csv", is_flag=True, help="CSV with a header instead of JSON lines.")
-@click.option("--jobs", default=-1, show_default=True, help="Files at once; -1: all cores.")
+@click.option(
+    "--jobs", type=_jobs, default=-1, show_default=True, help="Files at once; -1: all cores."
+)
 @_rate
 def score(
     model: str, files: tuple[str, ...], as_csv: bool, jobs: int, false_alarm_rate: float | None
@@ -89,35 +98,39 @@ def score(
         passed = f"{found.ignored:,} other or hidden files were passed over."
         raise InputError("No audio files were found there.", passed if found.ignored else "")
     sink = CsvLines(sys.stdout) if as_csv else JsonLines(sys.stdout)
-    counts = {"scored": 0, "cut": 0}
+    counts = {"files": 0, "scored": 0, "cut": 0}
     stop = Stop()
     results = score_files(found.paths, detector, jobs, stop)
     with stop_on_signals(stop.set), contextlib.closing(results):
         for result in results:
             _report(result, detector, counts, sink)
         interrupted = stop.is_set()
+    if interrupted:
+        _warn(f"interrupted: {counts['files']:,} of {len(found.paths):,} files are done.")
     if not counts["scored"] and not interrupted:
         raise InputError("None of the files could be scored.")
 
 
 def _report(result: ScoredFile, detector: Detector, counts: dict[str, int], sink: Sink) -> None:
+    from model.errors import shown
+
+    counts["files"] += 1
     for heard in result.heard:
         sink.take(heard)
         counts["scored"] += heard.score.reason is None
     if result.problem:
         _warn(result.problem)
-    if result.was_cut:
-        counts["cut"] += 1
-        if counts["cut"] == 1:
-            _warn(
-                f"{result.heard[0].source} is longer than {detector.segmentation.duration_s:g} s: "
-                "only its beginning is scored, as of every long file. "
-                "offkey replay finds all sounds in a file."
-            )
+    counts["cut"] += result.was_cut
+    if result.was_cut and counts["cut"] == 1:
+        name, longest_s = shown(result.heard[0].source), detector.segmentation.duration_s
+        _warn(
+            f"{name} is longer than {longest_s:g} s: only its beginning is scored, as of every "
+            "long file. offkey replay finds all sounds in a file."
+        )
 
 
 @click.command()
-@click.argument("model", type=click.Path())
+@click.argument("model", type=_path)
 def inspect(model: str) -> None:
     """What a model is, was made of, and promises."""
     from model.errors import shown
@@ -135,7 +148,7 @@ def inspect(model: str) -> None:
 
 
 @click.command()
-@click.argument("model", type=click.Path())
+@click.argument("model", type=_path)
 @click.argument("cluster", type=int)
 @click.argument("name")
 def label(model: str, cluster: int, name: str) -> None:
@@ -248,12 +261,13 @@ def _on_screen(stream: Stream, title: str, farewell: Callable[[], str] | None) -
 
 
 def _sinks(detector: Detector, options: dict[str, Any]) -> list[Sink]:
-    from monitor.clips import Clips
+    from monitor.clips import Clips, prepare_folder
     from monitor.sinks import OnAnomaly
 
     sinks: list[Sink] = []
     if options["save"]:
         longest_s = detector.segmentation.duration_s
+        prepare_folder(options["save"])
         sinks.append(Clips(options["save"], detector.front_end.rate_hz, longest_s, _warn))
     if options.get("on_anomaly"):
         sinks.append(OnAnomaly(_command(options["on_anomaly"]), _warn))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
+import os
 from collections import deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,9 +17,19 @@ import numpy as np
 import soundfile
 
 from model.audio import Block
-from model.errors import shown
+from model.errors import InputError, shown
 from monitor.events import Event, Heard
 from monitor.sinks import Sink, Warn, to_json
+
+
+def prepare_folder(folder: str) -> None:
+    """Make the folder now rather than at the first alarm. Raises InputError where that fails."""
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        if not os.access(folder, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise InputError(f"Clips cannot be saved in {shown(folder)}: {error.strerror}.") from error
 
 
 @dataclass(frozen=True)
@@ -79,6 +91,8 @@ class Clips(Sink):
     def close(self) -> None:
         """Save what waits."""
         self.flush()
+        if self.failed:
+            self._warn(f"Clips saved: {self.saved:,}; not saved: {self.failed:,}.")
 
     def _end_s(self, heard: Heard) -> float:
         return heard.segment.start_s + heard.segment.duration_s + self.margin_s
@@ -101,7 +115,7 @@ class Clips(Sink):
             self.saved += 1
         except (OSError, soundfile.SoundFileError) as error:
             if not self.failed:
-                self._warn(f"A clip could not be saved in {shown(self._folder)}: {error}.")
+                self._warn(f"A clip could not be saved in {shown(self._folder)}: {_why(error)}.")
             self.failed += 1
 
     def _run_around(self, place_s: float) -> list[_Kept]:
@@ -123,13 +137,24 @@ class Clips(Sink):
         return aligned if aligned <= start else earliest
 
     def _write(self, heard: Heard, samples: Any, clip: dict[str, Any]) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True)
         moment = heard.time or datetime.now(UTC).isoformat(timespec="seconds")
         stem = f"{moment[:19].replace(':', '')}_{heard.number:06d}"
         path = _unused(self._folder, stem)
-        soundfile.write(path, samples, clip["rate_hz"], subtype="PCM_24")
         text = json.dumps(to_json(heard) | {"clip": clip}, allow_nan=False, indent=1)
-        path.with_suffix(".json").write_text(text + "\n", encoding="ascii")
+        beside = path.with_suffix(".json")
+        try:
+            soundfile.write(path, samples, clip["rate_hz"], subtype="PCM_24")
+            beside.write_text(text + "\n", encoding="ascii")
+        except (OSError, soundfile.SoundFileError):
+            path.unlink(missing_ok=True)
+            beside.unlink(missing_ok=True)
+            raise
+
+
+def _why(error: Exception) -> str:
+    """What the system said; libsndfile does not tell a full disk from a broken encoder."""
+    said = error.strerror if isinstance(error, OSError) else None
+    return said or "it could not be written; the disk may be full"
 
 
 def _unused(folder: Path, stem: str) -> Path:

@@ -58,7 +58,10 @@ def find_device(wanted: str | None) -> Device:
     """
     devices = list_devices()
     if not devices:
-        raise DeviceError("There is no sound device with an input.", "offkey devices lists them.")
+        raise DeviceError(
+            "There is no sound device with an input.",
+            "Plug one in, or send WAV: offkey monitor MODEL --input -",
+        )
     names = ", ".join(repr(device.name) for device in devices)
     if wanted is None:
         chosen = [d for d in devices if d.is_default]

@@ -131,6 +131,8 @@ class OnAnomaly(Sink):
         self._changed = threading.Condition()
         self._closed = False
         self.failed = 0
+        self.passed_over = 0
+        """Alarms that a newer one replaced before the command was free."""
         self._thread = threading.Thread(target=self._work, name="offkey-command", daemon=True)
         self._thread.start()
 
@@ -138,15 +140,18 @@ class OnAnomaly(Sink):
         """Hand an alarm over; never waits."""
         if isinstance(event, Heard) and event.alarm:
             with self._changed:
+                self.passed_over += self._newest is not None
                 self._newest = event
                 self._changed.notify()
 
     def close(self) -> None:
-        """Let the last command run to its end, within the limit."""
+        """Let the last command run to its end, within the limit; tell what did not run."""
         with self._changed:
             self._closed = True
             self._changed.notify()
         self._thread.join(self.limit_s)
+        if self.passed_over:
+            self._warn(f"Alarms passed over while the command was busy: {self.passed_over:,}.")
 
     def _work(self) -> None:
         while True:

@@ -15,7 +15,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from model.audio import CUT_SHORT, AudioReader, Block
-from model.errors import InputError, shown
+from model.errors import InputError, as_text, shown
 
 IDLE_S = 0.25
 """A live source that has nothing gives an empty block this often: its reader looks up."""
@@ -81,7 +81,7 @@ class AudioFile:
     state = "live"
 
     def __init__(self, path: str, speed: float = math.inf) -> None:
-        self.name = shown(path)
+        self.name = as_text(path)
         self.problem: str | None = None
         self._path, self._speed = path, speed
         # Looked at now, so that a file that cannot be read is told before anything begins; open
@@ -113,7 +113,7 @@ class AudioFile:
                 return
             yield block
         if self._reader.cut_short:
-            self.problem = f"{self.name} {CUT_SHORT}."
+            self.problem = f"{shown(self.name)} {CUT_SHORT}."
 
 
 def check_channel(channel: int | None, channels: int) -> int | None:

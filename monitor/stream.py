@@ -14,9 +14,9 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from model.audio import Block, Resampler, input_state, level_dbfs
+from model.audio import Block, Resampler, input_state, level_dbfs, too_low
 from model.detector import NOT_SCORED, Detector
-from model.errors import AudioError
+from model.errors import AudioError, shown
 from model.segment import Segment
 from model.segmenter import make_segmenter
 from monitor.alarms import SoundAlarms, WindowAlarms
@@ -115,7 +115,10 @@ class Stream:
     def _begin(self, source: Source) -> None:
         """A new source starts with nothing remembered of the one before."""
         segmentation, rate_hz = self.detector.segmentation, self.detector.front_end.rate_hz
+        if source.rate_hz < rate_hz:
+            raise AudioError(shown(source.name), too_low(source.rate_hz, rate_hz))
         self._source = source
+        self._heard_before = self._snapshot.segments
         self._resampler = Resampler(source.rate_hz, rate_hz)
         self._segmenter = make_segmenter(segmentation, rate_hz)
         self._alarms = WindowAlarms() if segmentation.mode == "continuous" else SoundAlarms()
@@ -139,6 +142,13 @@ class Stream:
         if self._source.problem is not None:
             self._complain(self._source.problem)
         self._flush()
+        if self._snapshot.segments == self._heard_before and not self._source.is_live:
+            self._tell_nothing_heard()
+
+    def _tell_nothing_heard(self) -> None:
+        if not self._stop.is_set():
+            name = shown(self._source.name)
+            self._warn(f"No sound stood out in {name}. offkey score takes a file as it is.")
 
     def _complain(self, sentence: str) -> None:
         """The source failed before its end; what came before is kept."""
@@ -220,6 +230,7 @@ class Stream:
             sink.flush()
 
     def _score(self, segment: Segment) -> None:
+        self._enter(self._current_state())
         score = self.detector.score(segment)
         began = self._source.began
         time = None if began is None else _iso(began + timedelta(seconds=segment.start_s))

@@ -42,13 +42,14 @@ class Stop:
 
 @contextlib.contextmanager
 def stop_on_signals(ask_to_stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C and SIGTERM ask the work to end in its own time; a second one ends it at once."""
+    """Ctrl-C, SIGTERM and SIGHUP ask the work to end in its own time; a second ends it at once."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
         ask_to_stop()
         signal.signal(number, before[number])
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
+    names = ("SIGINT", "SIGTERM", "SIGHUP")
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before: dict[int, Any] = {number: signal.signal(number, stop) for number in numbers}
     try:
         yield

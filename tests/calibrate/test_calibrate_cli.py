@@ -125,6 +125,33 @@ def test_two_identical_recordings_are_told(
     assert "cop" in done.stdout.split("groups")[0]
 
 
+def test_only_a_model_is_ever_replaced(
+    offkey: Run, words_folder: Path, tmp_path: Path, write_words: Words
+) -> None:
+    """`--replace` refuses a recording and a named pipe, and leaves them as they were."""
+    recording = write_words(tmp_path, 1)[0]
+    before = recording.read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    for target in (recording, tmp_path / "pipe"):
+        done = offkey("calibrate", words_folder, "-o", target, "--no-maps", "--replace")
+        assert done.returncode == 2
+        assert "not a model" in done.stderr
+    assert recording.read_bytes() == before
+    assert (tmp_path / "pipe").is_fifo()
+
+
+def test_a_file_found_twice_is_one_recording(calibrated: Run, words_folder: Path) -> None:
+    """A folder given in two ways, and a link to a recording, count once."""
+    twice = words_folder.parent / "." / words_folder.name / ".." / words_folder.name
+    assert "60 used" in calibrated(words_folder, str(twice)).stdout
+
+
+def test_long_recordings_are_told(calibrated: Run, tmp_path: Path, write_words: Words) -> None:
+    """Where only the beginning of recordings is used, the summary says of how many."""
+    write_words(tmp_path / "words", 20)
+    assert "longer than 0.1 s: 20" in calibrated(tmp_path / "words", "--duration", "0.1").stdout
+
+
 def test_fewer_groups_than_folds_are_told(
     calibrated: Run, tmp_path: Path, write_words: Words
 ) -> None:
@@ -133,7 +160,7 @@ def test_fewer_groups_than_folds_are_told(
     write_words(tmp_path / "words" / "bob", 12, 50)
     done = calibrated(tmp_path / "words")
     assert done.returncode == 0
-    assert "2, by folder; 2 folds" in done.stdout
+    assert "2, by folder; held out in 2 folds" in done.stdout
     assert "independence is limited" in done.stdout
 
 
@@ -261,8 +288,11 @@ def test_a_calibration_killed_half_way_changes_nothing(
         assert not model.exists()
 
 
-def test_an_interrupted_calibration_says_so(model: Path, words_folder: Path) -> None:
-    """Ctrl-C in the middle gives one line, no traceback, no model and no left-over file."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_calibration_says_so(
+    model: Path, words_folder: Path, number: signal.Signals
+) -> None:
+    """A signal in the middle: exit code 1, one line, no traceback, no model, no left-over file."""
     command = Path(sys.executable).with_name("offkey")
     process = subprocess.Popen(
         [command, "calibrate", words_folder, "-o", model, "--no-maps"],
@@ -272,9 +302,9 @@ def test_an_interrupted_calibration_says_so(model: Path, words_folder: Path) -> 
     )
     assert process.stderr is not None
     assert any("fitting" in line for line in process.stderr)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     stdout, stderr = process.communicate(timeout=60)
-    assert stdout == ""
+    assert (process.returncode, stdout) == (1, "")
     assert "Traceback" not in stderr
     assert "interrupted" in stderr
     assert list(model.parent.iterdir()) == []

@@ -341,3 +341,10 @@ def test_marks_do_not_depend_on_blocks() -> None:
     for name in ("samples", "overloads", "not_finite"):
         joined = np.concatenate([getattr(part, name) for part in parts])
         np.testing.assert_array_equal(joined, getattr(whole, name))
+
+
+def test_a_rate_below_the_front_end_is_refused(tmp_path: Path) -> None:
+    """A file that lacks the upper part of what is looked at is told, not scored as if dull."""
+    soundfile.write(tmp_path / "slow.wav", np.zeros(4000), 4000)
+    with pytest.raises(AudioError, match="at least 6,800 Hz"):
+        read_recording(tmp_path / "slow.wav", 6800)

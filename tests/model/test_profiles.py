@@ -85,4 +85,4 @@ def test_a_cluster_is_named_by_where_it_stands_out(low: int, high: int, words: s
     profile[high - 1] += 0.5
     profile[30:35] += 0.9
     assert dominant_band(profile, average, edges_hz) == words
-    assert dominant_band(average * 0.99, average, edges_hz) == "little error"
+    assert dominant_band(average * 0.99, average, edges_hz) == "below average"

@@ -207,7 +207,7 @@ def test_a_model_has_the_permissions_of_any_new_file(word_detector: Detector, pa
 def test_a_target_that_cannot_be_written_is_refused_beforehand(path: Path) -> None:
     """An existing model, a folder, and a folder that is not there are told before the work."""
     check_writable(path, replace_existing=False)
-    with pytest.raises(InputError, match="folder"):
+    with pytest.raises(InputError, match="not a file"):
         check_writable(path.parent, replace_existing=True)
     with pytest.raises(InputError, match="does not exist"):
         check_writable(path.parent / "gone" / "m.offkey", replace_existing=False)
@@ -215,3 +215,14 @@ def test_a_target_that_cannot_be_written_is_refused_beforehand(path: Path) -> No
     with pytest.raises(InputError, match="--replace"):
         check_writable(path, replace_existing=False)
     check_writable(path, replace_existing=True)
+
+
+def test_a_link_to_a_model_stays_a_link(path: Path, small_detector: Detector) -> None:
+    """Writing through a symbolic link changes the model that it leads to."""
+    write_model(path, small_detector)
+    link = path.with_name("link.offkey")
+    link.symlink_to(path)
+    renamed = replace(small_detector, clusters=small_detector.clusters.renamed(0, "late hiss"))
+    write_model(link, renamed)
+    assert link.is_symlink()
+    assert read_model(path).clusters.name(0) == "late hiss"

@@ -245,16 +245,29 @@ def test_clips_of_a_second_run_do_not_replace_those_of_the_first(
     assert saved == len(list(tmp_path.glob("*.flac"))) == len(list(tmp_path.glob("*.json"))) > 3
 
 
-def test_a_folder_that_cannot_be_written_is_one_warning(
+def test_a_folder_that_cannot_be_made_is_refused_at_once(
     run: Run, demo_model: Path, excerpt_file: Path, tmp_path: Path
 ) -> None:
-    """Where clips cannot be saved the stream goes on: one warning, all lines, exit 0."""
+    """Nobody listens for a night and finds no clips: exit 2 before anything is heard."""
     (tmp_path / "taken").touch()
-    with_clips = run("replay", *ALARMING, "--save", tmp_path / "taken", demo_model, excerpt_file)
-    plain = run("replay", *ALARMING, demo_model, excerpt_file)
-    assert (with_clips.returncode, with_clips.stdout) == (0, plain.stdout)
-    assert len(with_clips.stderr.splitlines()) == len(plain.stderr.splitlines()) + 1
-    assert "taken" in with_clips.stderr
+    done = run("replay", *ALARMING, "--save", tmp_path / "taken", demo_model, excerpt_file)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert len(done.stderr.splitlines()) == 1
+    assert "taken" in done.stderr
+
+
+def test_clips_that_cannot_be_saved_are_counted_and_leave_nothing(
+    demo_detector: Detector, excerpt: Samples, tmp_path: Path
+) -> None:
+    """Where the folder goes away the stream goes on: one warning, and the number at the end."""
+    detector = replace(demo_detector, false_alarm_rate=0.999)
+    warnings: list[str] = []
+    clips = Clips(str(tmp_path / "gone"), 6800, 1.0, warnings.append)
+    last = Stream(detector, [Given(8000, in_blocks(excerpt, 0, 4000))], [clips]).run()
+    assert clips.failed == last.alarms > 1
+    assert len(warnings) == 2
+    assert f"not saved: {clips.failed}" in warnings[1]
+    assert not list(tmp_path.iterdir())
 
 
 # --- the command for alarms ---------------------------------------------------------------------
@@ -356,7 +369,7 @@ def test_while_a_command_runs_only_the_newest_alarm_waits(tmp_path: Path) -> Non
     go.touch()
     sink.close()
     assert log.read_text().split() == ["1", "4"]
-    assert not warnings
+    assert warnings == ["Alarms passed over while the command was busy: 2."]
 
 
 def test_a_command_that_hangs_is_ended(

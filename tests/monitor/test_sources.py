@@ -122,7 +122,7 @@ def test_a_file_knows_its_name_rate_and_length(tmp_path: Path) -> None:
     """What the screen shows of a file stands before its first block."""
     soundfile.write(tmp_path / "a\tb.flac", np.zeros(6000), 4000)
     with AudioFile(str(tmp_path / "a\tb.flac")) as source:
-        assert source.name == f"{tmp_path}/a\\tb.flac"
+        assert source.name == f"{tmp_path}/a\tb.flac"
         assert (source.rate_hz, source.length_s) == (4000, 1.5)
         assert (source.is_live, source.began, source.problem) == (False, None, None)
 

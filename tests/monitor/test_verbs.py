@@ -11,7 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from model.detector import Detector
 from model.storage import read_model
@@ -70,7 +72,7 @@ def test_inspect_lists_every_cluster(run: Run, demo_model: Path, demo_detector: 
     text = run("inspect", demo_model).stdout
     for i, size in enumerate(demo_detector.clusters.sizes):
         name = re.escape(demo_detector.clusters.name(i))
-        assert re.search(rf"^\s+{i}\s+{name}\s+{size:,} members", text, re.M)
+        assert re.search(rf"^\s+{i}\s+{name}\s+members\s+{size:,},", text, re.M)
 
 
 def test_inspect_takes_a_model_of_any_name(run: Run, model: Path) -> None:
@@ -314,3 +316,31 @@ def test_scoring_loads_nothing_heavy_and_starts_no_process(
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr.splitlines()[-1] == "LOADED [] STARTED []"
+
+
+@pytest.mark.parametrize("words", [["--jobs", "-7"], ["--jobs", "0"], ["--jobs", "100000"]])
+def test_a_number_of_jobs_that_cannot_be_is_refused(
+    run: Run, demo_model: Path, excerpt_file: Path, words: list[str]
+) -> None:
+    """Absurd numbers of threads are told before any is started."""
+    assert run("score", demo_model, excerpt_file, *words).returncode == 2
+
+
+def test_what_is_said_may_go_nowhere(
+    command: str, run: Run, demo_model: Path, excerpt_file: Path
+) -> None:
+    """With stderr closed from the start the lines and the exit code are the same."""
+    plain = run("replay", demo_model, excerpt_file)
+    line = [command, "replay", str(demo_model), str(excerpt_file)]
+    done = subprocess.run(
+        ["/bin/sh", "-c", '"$@" 2>&-', "sh", *line], stdout=subprocess.PIPE, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (0, plain.stdout)
+
+
+def test_a_file_without_a_sound_is_told(run: Run, demo_model: Path, tmp_path: Path) -> None:
+    """Silence replayed is no success without a word."""
+    soundfile.write(tmp_path / "quiet.wav", np.zeros(16_000), 8000)
+    done = run("replay", demo_model, tmp_path / "quiet.wav")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "No sound stood out in" in done.stderr
