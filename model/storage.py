@@ -59,7 +59,13 @@ def read_model(path: str | os.PathLike[str]) -> Detector:
             f"{shown(path)} was altered or damaged: its checksum does not match.",
             "Restore it from a copy, or calibrate anew.",
         )
-    return replace(_from_parts(arrays, described), digest=digest)
+    try:
+        return replace(_from_parts(arrays, described), digest=digest)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ModelError(
+            f"{shown(path)} is whole, but was made by another version of offkey.",
+            "Use that one, or calibrate anew.",
+        ) from error
 
 
 def _read_parts(path: str | os.PathLike[str]) -> tuple[Arrays, str, str]:

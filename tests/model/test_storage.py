@@ -17,7 +17,7 @@ from safetensors.numpy import save_file
 
 from model.detector import Detector
 from model.errors import InputError, ModelError, OffkeyError
-from model.storage import check_writable, read_model, write_model
+from model.storage import _digest, check_writable, read_model, write_model
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +226,19 @@ def test_a_link_to_a_model_stays_a_link(path: Path, small_detector: Detector) ->
     write_model(link, renamed)
     assert link.is_symlink()
     assert read_model(path).clusters.name(0) == "late hiss"
+
+
+@pytest.mark.parametrize("missing", ["card", "segmentation", "forest"])
+def test_a_whole_model_of_another_make_is_refused(
+    path: Path, small_detector: Detector, missing: str
+) -> None:
+    """A valid file whose description lacks what is needed here is one sentence."""
+    write_model(path, small_detector)
+    with safe_open(path, framework="numpy") as file:
+        described = json.loads(file.metadata()["offkey"])
+        arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del described[missing]
+    text = json.dumps(described)
+    save_file(arrays, path, metadata={"offkey": text, "sha256": _digest(arrays, text)})
+    with pytest.raises(ModelError, match="another version"):
+        read_model(path)
