@@ -104,4 +104,7 @@ def dominant_band(
 def _range(low_hz: float, high_hz: float) -> str:
     if high_hz < 1000:
         return f"{round(low_hz, -1):.0f}–{round(high_hz, -1):.0f} Hz"
-    return f"{low_hz / 1000:.1f}–{high_hz / 1000:.1f} kHz"
+    low, high = f"{low_hz / 1000:.1f}", f"{high_hz / 1000:.1f}"
+    if low == high:
+        low, high = f"{low_hz / 1000:.2f}", f"{high_hz / 1000:.2f}"
+    return f"{low}–{high} kHz"

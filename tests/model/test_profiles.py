@@ -74,7 +74,12 @@ def test_names_out_of_reach_are_listed() -> None:
 
 @pytest.mark.parametrize(
     ("low", "high", "words"),
-    [(0, 4, "0–210 Hz"), (10, 20, "0.5–1.1 kHz"), (60, 64, "3.2–3.4 kHz")],
+    [
+        (0, 4, "0–210 Hz"),
+        (10, 20, "0.5–1.1 kHz"),
+        (18, 19, "0.96–1.01 kHz"),
+        (60, 64, "3.2–3.4 kHz"),
+    ],
 )
 def test_a_cluster_is_named_by_where_it_stands_out(low: int, high: int, words: str) -> None:
     """The run of bands around the largest excess over the average is named by its ends."""
