@@ -101,7 +101,7 @@ class EventSegmenter:
         was_open = self._opened is not None
         if self._opened is not None:
             self._reason = "gap"
-            yield self._cut(self._opened, self._heard.end)
+            yield self._cut(self._opened, min(self._heard.end, self._opened + self._longest))
         self._begin(start, inside_sound=was_open)
 
     def _measure(self, step: int) -> None:

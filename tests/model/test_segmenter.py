@@ -216,6 +216,17 @@ def test_a_segment_that_spans_lost_samples_is_a_gap(how: Segmentation) -> None:
     assert not [s for s in found if s.reason is None and s.start_s < 3.3 < spans([s])[0][1]]
 
 
+@pytest.mark.parametrize("heard_s", [0.9, 1.0, 1.1, 1.19])
+def test_a_loss_makes_no_segment_longer_than_the_maximum(heard_s: float) -> None:
+    """Samples lost just after a sound has reached the maximum end it there, not later."""
+    samples = with_sounds(noise(8), (3, 5))
+    cut = round((3 + heard_s) * RATE)
+    stream = [Block(samples[:cut], 0), Block(samples[cut + 500 :], cut + 500, 500)]
+    found = segments(iter(stream))
+    assert any(s.reason == "gap" for s in found)
+    assert max(s.duration_s for s in found) <= 1.0
+
+
 def test_a_loss_between_sounds_harms_neither() -> None:
     """Samples lost in the quiet leave the sounds before and after at their own places."""
     samples = with_sounds(noise(8), (2, 2.4), (5, 5.4))
