@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 )
 @click.option("--duration", default=1.0, show_default=True, help="Longest sound, or window, in s.")
 @click.option("--hop", type=float, help="Continuous mode: s between windows.  [default: half]")
+@click.option(
+    "--alarm-after",
+    metavar="K/M",
+    help="Continuous mode: an alarm takes K anomalous windows of the last M.  [default: 2/3]",
+)
 @click.option("--seed", default=42, show_default=True, help="Of the forest, k-means and the maps.")
 @click.option(
     "--jobs",
@@ -67,6 +72,8 @@ def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
 def _check(options: dict[str, Any]) -> None:
     from model.errors import InputError
 
+    if options["alarm_after"] is not None and options["mode"] == "event":
+        raise click.UsageError("--alarm-after belongs to continuous mode: add --mode continuous.")
     if not 0 < options["components"] < 1:
         raise InputError("--components is a share of the variance between 0 and 1, such as 0.99.")
     if options["clusters"] < 1:
@@ -83,14 +90,18 @@ def _settings(options: dict[str, Any]) -> Settings:
     from calibrate.fitting import Settings
     from calibrate.maps import can_map
     from calibrate.reference import check_group_pattern
+    from model.alarms import AlarmRule
     from model.conformity import check_false_alarm_rate
     from model.segment import Segmentation
 
     check_false_alarm_rate(options["false_alarm_rate"])
-    duration_s, hop_s = options["duration"], options["hop"]
+    duration_s, hop_s, alarm = options["duration"], options["hop"], options["alarm_after"]
     return Settings(
         segmentation=Segmentation(
-            options["mode"], duration_s, duration_s / 2 if hop_s is None else hop_s
+            options["mode"],
+            duration_s,
+            duration_s / 2 if hop_s is None else hop_s,
+            alarm=AlarmRule() if alarm is None else AlarmRule.parse(alarm),
         ),
         group=check_group_pattern(options["group"]),
         explained_variance=options["components"],

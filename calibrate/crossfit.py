@@ -1,4 +1,4 @@
-"""Folds by group, held-out scores: how odd are sounds that the detector never heard."""
+"""Folds by group, held-out scores: how odd, and how often alarms, are sounds never heard before."""
 
 from __future__ import annotations
 
@@ -9,15 +9,19 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from model.card import FalseAlarms
+from model.alarms import AlarmFinder, AlarmRule, Window
+from model.card import AlarmRate, FalseAlarms
 from model.conformity import Conformity
 from model.detector import RawScores, raw_scores
 from model.features import Features
 from model.isolation import IsolationForest
+from model.segment import Segmentation
 from model.subspace import Subspace
 
 MOST_FOLDS = 5
 RATES = (0.01, 0.05, 0.10)
+RULES = (AlarmRule(1, 1), AlarmRule(2, 3), AlarmRule(3, 5))
+"""Measured beside the rule in force."""
 Fit = Callable[[Features], tuple[Subspace, IsolationForest]]
 Folds = NDArray[np.int64]
 """Fold of each segment, shape `(n_segments,)`; −1 for a window left out at a border."""
@@ -93,13 +97,18 @@ def crossfit(
     return HeldOut(kept, scores, in_sample_p[kept])
 
 
-def false_alarm_table(
-    held_out: HeldOut, folds: Folds, groups: NDArray[np.str_]
-) -> tuple[FalseAlarms, ...]:
-    """Each fold's scores ranked against the other folds' held-out scores.
+@dataclass(frozen=True)
+class Ranked:
+    """Each held-out sound ranked against the held-out scores of the other folds."""
 
-    `folds` and `groups` belong to the kept segments, shape `(n,)`.
-    """
+    p: NDArray[np.float64]
+    """Joint p, shape `(n,)`."""
+    smallest_p: float
+    """No fold can give a smaller p; the largest over the folds."""
+
+
+def rank_among_other_folds(held_out: HeldOut, folds: Folds) -> Ranked:
+    """Rank each fold against the others; `folds` belongs to the kept segments, shape `(n,)`."""
     p, smallest = np.empty(len(folds)), 0.0
     for fold in np.unique(folds):
         inside = folds == fold
@@ -107,24 +116,80 @@ def false_alarm_table(
         others = Conformity(scores.isolation[~inside], scores.reconstruction[~inside])
         p[inside] = others.p_values(scores.isolation[inside], scores.reconstruction[inside]).joint
         smallest = max(smallest, others.smallest_p)
-    return tuple(_row(rate, p, held_out.in_sample_p, groups, smallest) for rate in RATES)
+    return Ranked(p, smallest)
+
+
+def false_alarm_table(
+    held_out: HeldOut, ranked: Ranked, groups: NDArray[np.str_]
+) -> tuple[FalseAlarms, ...]:
+    """Shares of sounds that alarm; `groups` belongs to the kept segments, shape `(n,)`."""
+    return tuple(_row(rate, ranked, held_out.in_sample_p, groups) for rate in RATES)
 
 
 def _row(
     rate: float,
-    p: NDArray[np.float64],
+    ranked: Ranked,
     in_sample_p: NDArray[np.float64],
     groups: NDArray[np.str_],
-    smallest: float,
 ) -> FalseAlarms:
     names, index = np.unique(groups, return_inverse=True)
-    shares = np.bincount(index, p <= rate) / np.bincount(index)
+    shares = np.bincount(index, ranked.p <= rate) / np.bincount(index)
     worst = int(np.argmax(shares))
     return FalseAlarms(
         rate=rate,
-        mean=float(np.mean(p <= rate)),
+        mean=float(np.mean(ranked.p <= rate)),
         worst=float(shares[worst]),
         worst_group=str(names[worst]),
         in_sample=float(np.mean(in_sample_p <= rate)),
-        measurable=smallest <= rate,
+        measurable=ranked.smallest_p <= rate,
     )
+
+
+def runs_of_windows(
+    recording: NDArray[np.int64], kept: NDArray[np.int64], folds: Folds
+) -> NDArray[np.int64]:
+    """Number of the run of each kept window, shape `(n,)`: consecutive, one recording, one fold.
+
+    `recording` and `folds` belong to all windows. Windows left out at a border end a run.
+    """
+    ends = (np.diff(kept) > 1) | (np.diff(recording[kept]) != 0) | (np.diff(folds[kept]) != 0)
+    return np.concatenate([[0], np.cumsum(ends)])
+
+
+def alarm_rates(
+    ranked: Ranked, runs: NDArray[np.int64], rate: float, segmentation: Segmentation
+) -> tuple[AlarmRate, ...]:
+    """How often the rule in force, and the usual ones, alarm on held-out windows at a model's rate.
+
+    Each run is heard as if it were live, with nothing remembered of the one before. Windows of the
+    reference that are not scored are not known here: what they part counts as neighbours.
+    """
+    hours = len(runs) * segmentation.hop_s / 3600
+    rules = dict.fromkeys((segmentation.alarm, *RULES))
+    if ranked.smallest_p > rate:
+        return tuple(AlarmRate(rule.k, rule.m, None, hours) for rule in rules)
+    windows = _windows(ranked.p, runs, rate, segmentation)
+    return tuple(AlarmRate(rule.k, rule.m, _count(windows, rule), hours) for rule in rules)
+
+
+def _windows(
+    p: NDArray[np.float64], runs: NDArray[np.int64], rate: float, segmentation: Segmentation
+) -> list[list[Window]]:
+    """The windows of each run, on a time line of its own."""
+    duration_s, hop_s = segmentation.duration_s, segmentation.hop_s
+    borders = np.flatnonzero(np.diff(runs)) + 1
+    return [
+        [
+            Window(i * hop_s, i * hop_s + duration_s, value if value <= rate else None)
+            for i, value in enumerate(run.tolist())
+        ]
+        for run in np.split(p, borders)
+    ]
+
+
+def _count(runs: list[list[Window]], rule: AlarmRule) -> int:
+    alarms = 0
+    for run in runs:
+        finder = AlarmFinder(rule)
+        alarms += sum(finder.take(window) for window in run)
+    return alarms

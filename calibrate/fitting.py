@@ -19,15 +19,18 @@ from numpy.typing import NDArray
 from calibrate.crossfit import (
     MOST_FOLDS,
     Folds,
+    alarm_rates,
     crossfit,
     false_alarm_table,
     folds_by_group,
     folds_in_time,
+    rank_among_other_folds,
+    runs_of_windows,
 )
 from calibrate.estimators import fit_clusters, fit_forest, fit_subspace
 from calibrate.maps import make_map
 from calibrate.reference import Groups, Progress, Reference, group_reference, read_reference
-from model.card import FalseAlarms, ModelCard
+from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector
 from model.features import Features, FrontEnd, band_edges_hz, make_front_end
@@ -100,8 +103,14 @@ def fit_detector(
     )
     steps.done()
     maps = _maps(features, scores.profiles, settings.seed, progress) if settings.maps else {}
-    table = false_alarm_table(held_out, folds[held_out.kept], group_of[held_out.kept])
-    card = _card(reference, groups, folds, in_time, settings, table)
+    kept = held_out.kept
+    ranked = rank_among_other_folds(held_out, folds[kept])
+    table = false_alarm_table(held_out, ranked, group_of[kept])
+    alarms: tuple[AlarmRate, ...] = ()
+    if segmentation.mode == "continuous":
+        runs = runs_of_windows(reference.recording, kept, folds)
+        alarms = alarm_rates(ranked, runs, rate, segmentation)
+    card = _card(reference, groups, folds, in_time, settings, table, alarms)
     return Detector(
         front_end, segmentation, subspace, forest, conformity, clusters, rate, card, maps
     )
@@ -145,6 +154,7 @@ def _card(
     in_time: bool,
     settings: Settings,
     table: tuple[FalseAlarms, ...],
+    alarms: tuple[AlarmRate, ...],
 ) -> ModelCard:
     alone = groups.of_recording == reference.names
     rule = groups.rule + (", folds in time" if in_time else "")
@@ -167,4 +177,5 @@ def _card(
         explained_variance=settings.explained_variance,
         snr_range_db=reference.snr_range_db,
         false_alarms=table,
+        alarm_rates=alarms,
     )

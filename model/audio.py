@@ -209,6 +209,7 @@ class AudioReader:
         self._file = _open(path)
         self.rate_hz: int = self._file.samplerate
         self.frames: int = self._file.frames
+        self.channels: int = self._file.channels
         self.duration_s = self.frames / self.rate_hz
         self.cut_short = _is_cut_short(self._file.extra_info)
 
@@ -225,15 +226,25 @@ class AudioReader:
         mixdown = Mixdown()
         start = 0
         while start < stop:
-            try:
-                frames = self._file.read(min(size, stop - start), dtype="float32", always_2d=True)
-            except (soundfile.SoundFileError, RuntimeError) as error:
-                raise AudioError(shown(self.path), "is damaged: decoding fails in it") from error
+            frames = self.read_frames(min(size, stop - start))
             if not len(frames):
                 self.cut_short = self.cut_short or start < self.frames
                 return
             yield mixdown.push(frames, start)
             start += len(frames)
+
+    def read_frames(self, n: int) -> NDArray[np.float32]:
+        """The next `n` frames of all channels, shape `(n, channels)`; fewer at the end."""
+        try:
+            frames: NDArray[np.float32] = self._file.read(n, dtype="float32", always_2d=True)
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise AudioError(shown(self.path), "is damaged: decoding fails in it") from error
+        return frames
+
+    def seek(self, frame: int) -> int:
+        """Go to a frame, or to the end; gives where it is."""
+        place: int = self._file.seek(min(frame, self.frames))
+        return place
 
 
 def read_recording(

@@ -23,6 +23,19 @@ class FalseAlarms:
 
 
 @dataclass(frozen=True)
+class AlarmRate:
+    """Continuous mode: how often a rule alarms on held-out normal sound."""
+
+    k: int
+    """The rule: `k` anomalous windows of the last `m`."""
+    m: int
+    alarms: int | None
+    """None where the other folds hold too few windows for any p to reach the model's rate."""
+    hours: float
+    """Of held-out sound: as many hops as there are held-out windows."""
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """Everything about a model that no score needs."""
 
@@ -54,3 +67,5 @@ class ModelCard:
     snr_range_db: tuple[float, float] | None
     """Lowest and highest signal-to-noise ratio among the reference sounds."""
     false_alarms: tuple[FalseAlarms, ...] = field(default=())
+    alarm_rates: tuple[AlarmRate, ...] = field(default=())
+    """The rule in force, then others beside it; empty in event mode and for older models."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from model.alarms import AlarmRule
 from model.audio import NONE, Block, Indices, Samples, input_state, level_dbfs
 from model.errors import InputError
 
@@ -49,6 +50,8 @@ class Segmentation:
     hop_s: float = 0.5
     """Continuous mode: distance between the starts of two windows."""
     gate: Gate = field(default_factory=Gate)
+    alarm: AlarmRule = field(default_factory=AlarmRule)
+    """Continuous mode: how many anomalous windows make an alarm."""
 
     def __post_init__(self) -> None:
         if self.mode not in ("event", "continuous"):

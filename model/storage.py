@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.card import FalseAlarms, ModelCard
+from model.alarms import AlarmRule
+from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.conformity import Conformity
 from model.detector import Detector
 from model.errors import InputError, ModelError, OffkeyError, shown
@@ -161,10 +162,11 @@ def _to_json(detector: Detector) -> dict[str, Any]:
 def _from_parts(arrays: Arrays, described: dict[str, Any]) -> Detector:
     segmentation = dict(described["segmentation"])
     gate = Gate(**segmentation.pop("gate"))
+    alarm = AlarmRule(**segmentation.pop("alarm", {}))  # older models say none
     clusters = {key: tuple(value) for key, value in described["clusters"].items()}
     return Detector(
         front_end=make_front_end(described["front_end"], described["duration_s"]),
-        segmentation=Segmentation(**segmentation, gate=gate),
+        segmentation=Segmentation(**segmentation, gate=gate, alarm=alarm),
         subspace=Subspace(
             arrays["mean"].astype(np.float64), arrays["components"].astype(np.float64)
         ),
@@ -188,6 +190,7 @@ def _card(described: dict[str, Any]) -> ModelCard:
     card: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
     card["skipped"] = tuple((name, reason) for name, reason in described["skipped"])
     card["false_alarms"] = tuple(FalseAlarms(**row) for row in described["false_alarms"])
+    card["alarm_rates"] = tuple(AlarmRate(**row) for row in described.get("alarm_rates", ()))
     return ModelCard(**card)
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 
-from model.card import FalseAlarms
+from model.alarms import AlarmRule
+from model.card import AlarmRate, FalseAlarms
 from model.detector import Detector
 from model.errors import shown
 from model.profiles import ProfileClusters
+from model.segment import Segmentation
 
 _LISTED = 10
+_LABEL = 18
+"""Width of the column of labels."""
 
 
 def describe(detector: Detector) -> str:
@@ -27,7 +32,13 @@ def describe(detector: Detector) -> str:
 
 
 def _row(label: str, text: str) -> str:
-    return f"{label:<18}{text}"
+    return f"{label:<{_LABEL}}{text}"
+
+
+def _rows(label: str, *sentences: str) -> list[str]:
+    """Sentences, each on lines of its own, up to 80 characters; the label before the first."""
+    lines = [line for sentence in sentences for line in textwrap.wrap(sentence, 80 - _LABEL)]
+    return [_row("" if i else label, line) for i, line in enumerate(lines)]
 
 
 def _made_of(detector: Detector) -> list[str]:
@@ -62,25 +73,45 @@ def _fitted(detector: Detector) -> list[str]:
     front_end, card = detector.front_end, detector.card
     components = len(detector.subspace.components)
     share = f"{100 * card.explained_variance:g} % of the variance"
-    gate, top_khz = detector.segmentation.gate, front_end.rate_hz / 2000
+    top_khz = front_end.rate_hz / 2000
     lines = [
         _row("features", f"{front_end.name}, {front_end.n_features:,} up to {top_khz:g} kHz"),
         _row("components", f"{components} components explain {share}"),
     ]
     if detector.segmentation.mode == "event":
-        lines.append(
-            _row(
-                "gate",
-                f"opens {gate.on_db:g} dB over the noise floor; "
-                f"closes after {gate.hang_over_s:g} s below {gate.off_db:g} dB",
-            )
-        )
+        lines += _gate(detector.segmentation)
     if card.snr_range_db is not None:
         low, high = card.snr_range_db
         lines.append(_row("conditions", f"signal over noise {low:.0f} to {high:.0f} dB"))
     if detector.maps:
         lines.append(_row("maps", ", ".join(sorted(detector.maps))))
     return lines
+
+
+def _gate(segmentation: Segmentation) -> list[str]:
+    gate = segmentation.gate
+    return [
+        *_rows(
+            "noise floor",
+            f"level that {gate.floor_percentile:g} % of the last {gate.floor_window_s:g} s stay "
+            f"below, from {gate.lowest_floor_dbfs:g} dBFS up",
+            f"held while a sound lasts, {gate.hold_floor_s:g} s at most",
+            f"of a whole file: level that {gate.recording_percentile:g} % of it stay below",
+            f"levels: of {1000 * gate.frame_s:g} ms each, smoothed over {gate.smooth_frames}",
+        ),
+        *_rows(
+            "gate",
+            f"opens {gate.on_db:g} dB over the noise floor, closes {gate.off_db:g} dB over it",
+            f"hang-over {gate.hang_over_s:g} s: shorter pauses belong to the sound",
+            f"pre-roll {gate.pre_roll_s:g} s, post-roll {gate.post_roll_s:g} s: taken along",
+        ),
+        *_rows(
+            "length",
+            f"shortest {gate.shortest_s:g} s: what is shorter is not scored",
+            f"longest {segmentation.duration_s:g} s: what goes on is a further segment",
+            f"tail {gate.tail_s:g} s: what goes on for no longer is cut off",
+        ),
+    ]
 
 
 def _clusters(clusters: ProfileClusters) -> list[str]:
@@ -97,47 +128,96 @@ def _clusters(clusters: ProfileClusters) -> list[str]:
 
 def _promise(detector: Detector) -> list[str]:
     card, rate = detector.card, detector.false_alarm_rate
-    limits = detector.thresholds
+    limits, continuous = detector.thresholds, detector.segmentation.mode == "continuous"
+    among, per_window = "among sounds of groups", ""
+    if continuous:
+        among, per_window = "per window, among windows", ": the false-alarm rate per window"
     lines = [
         "",
-        "false alarms among sounds of groups that the detector had not heard",
+        f"false alarms {among} that the detector had not heard",
         "  asked     mean   worst group                 in-sample thresholds would give",
         *(_false_alarm_row(row) for row in card.false_alarms),
-        *_expect(card.false_alarms),
+        *_expect(card.false_alarms, "windows" if continuous else "sounds of a new group"),
         "",
         _row(
             "smallest p",
             f"{detector.conformity.smallest_p:.2g} (1 in {detector.conformity.n + 1:,})",
         ),
-        _row(
+        *_rows(
             "in force",
-            f"p up to {rate:.2g} is anomalous; one score alone suffices from an isolation "
-            f"score of {limits.isolation_score:+.3f}",
-        ),
-        _row(
-            "",
+            f"p up to {rate:.2g} is anomalous{per_window}",
+            f"one score alone suffices from an isolation score of {limits.isolation_score:+.3f} "
             f"or a reconstruction error of {limits.reconstruction_error:.2e} on",
         ),
     ]
     if rate > 0.01 and rate == detector.conformity.smallest_p:
-        lines.append(_row("", "99 recordings or more would allow the usual 0.01"))
-    return lines
+        sounds = "windows" if continuous else "recordings"
+        lines.append(_row("", f"99 {sounds} or more would allow the usual 0.01"))
+    return lines + (_alarms(detector) if continuous else [])
 
 
-def _expect(rows: Sequence[FalseAlarms]) -> list[str]:
+def _alarms(detector: Detector) -> list[str]:
+    """Continuous mode: the rule in force with what it promises, other rules beside."""
+    rule, rates = detector.segmentation.alarm, detector.card.alarm_rates
+    if not rates:
+        return _rows("alarm", _in_words(rule), "false alarms an hour: not measured by this model")
+    if rates[0].alarms is None:
+        return _rows(
+            "alarm",
+            _in_words(rule),
+            "false alarms an hour: cannot be measured on so few windows;",
+            f"held out, none can have a p of {detector.false_alarm_rate:.2g} or less",
+        )
+    others = ", ".join(f"{_an_hour(rate)} with {rate.k} of {rate.m}" for rate in rates[1:])
+    return _rows("alarm", _in_words(rule), _measured(rates[0]), f"other rules: {others}")
+
+
+def _in_words(rule: AlarmRule) -> str:
+    windows = "window" if rule.k == 1 else "windows"
+    return f"{rule.k} anomalous {windows} of the last {rule.m}"
+
+
+def _measured(rate: AlarmRate) -> str:
+    """Alarms an hour; where none was seen, a limit: the rule of three.
+
+    With no event in a time t the rate is below 3 / t with 95 % confidence, as exp(-3) is 0.05
+    (Hanley and Lippman-Hand: If nothing goes wrong, is everything all right?, JAMA 249, 1983).
+    """
+    heard = f"{_span(rate.hours)} of held-out sound"
+    if rate.alarms:
+        return f"{_an_hour(rate)} false alarms an hour ({rate.alarms:,} in {heard})"
+    return f"none in {heard}: below {_two_digits(3 / rate.hours)} an hour with 95 % confidence"
+
+
+def _an_hour(rate: AlarmRate) -> str:
+    return _two_digits(rate.alarms / rate.hours) if rate.alarms else "none"
+
+
+def _two_digits(number: float) -> str:
+    return f"{float(f'{number:.2g}'):,.10g}"
+
+
+def _span(hours: float) -> str:
+    """A length of time in its proper unit."""
+    if hours >= 0.5:
+        return f"{hours:,.1f} hours"
+    return f"{60 * hours:.0f} minutes" if 60 * hours >= 2 else f"{3600 * hours:.0f} seconds"
+
+
+def _expect(rows: Sequence[FalseAlarms], sounds: str) -> list[str]:
     """A plain sentence where new groups alarm clearly more often than was asked."""
     worse = [row for row in rows if row.measurable and row.mean > 1.5 * row.rate]
     if not worse:
         return []
     return [
-        f"  expect about {100 * worse[0].mean:.1f} false alarms in 100 sounds of a new group, not "
+        f"  expect about {100 * worse[0].mean:.1f} false alarms in 100 {sounds}, not "
         f"{100 * worse[0].rate:g}: groups differ; more of them help"
     ]
 
 
 def _false_alarm_row(row: FalseAlarms) -> str:
     if not row.measurable:
-        return f"  {row.rate:>5.0%}   too few recordings to measure"
+        return f"  {row.rate:>5.0%}   too few to measure"
     group = f"{row.worst:>6.1%}  {shown(row.worst_group)}"
     return f"  {row.rate:>5.0%}   {row.mean:>6.1%}   {group:<26}  {row.in_sample:>6.1%}"
 

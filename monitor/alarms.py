@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import deque
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from monitor.events import Alarm, Heard
-
-K, M = 2, 3
-"""Continuous mode: an alarm takes K anomalous windows among the last M."""
+from model.alarms import Alarm, AlarmFinder, AlarmRule, Window
+from model.detector import NOT_SCORED
+from monitor.events import Heard
 
 
 class SoundAlarms:
@@ -35,52 +33,24 @@ class SoundAlarms:
         return None
 
 
-@dataclass(frozen=True)
-class _Window:
-    start_s: float
-    end_s: float
-    p: float | None
-    """None where the window is not anomalous."""
-
-
 class WindowAlarms:
-    """Continuous mode: K of the last M windows; one alarm from the first to the last of them."""
+    """Continuous mode: alarms of the model's rule, found by model/alarms.py."""
 
-    def __init__(self) -> None:
-        self._recent: deque[_Window] = deque(maxlen=M)
-        self._open: Alarm | None = None
-        self._finished: Alarm | None = None
+    def __init__(self, rule: AlarmRule = AlarmRule()) -> None:  # noqa: B008  (it is frozen)
+        self._finder = AlarmFinder(rule)
 
     def judge(self, heard: Heard) -> Heard:
-        """Mark the window that raises an alarm; a window that is not scored counts as normal."""
-        segment = heard.segment
-        p = heard.score.p if heard.is_anomalous else None
+        """Mark the window that raises an alarm."""
+        segment, score = heard.segment, heard.score
         end_s = segment.start_s + segment.duration_s
-        self._recent.append(_Window(segment.start_s, end_s, p))
-        odd = [window for window in self._recent if window.p is not None]
-        if len(odd) < K:
-            self._finished, self._open = self._open, None
-            return heard
-        if self._open is None:
-            peak = min(window.p for window in odd if window.p is not None)
-            self._open = Alarm(odd[0].start_s, odd[-1].end_s, peak, len(odd))
-            return replace(heard, alarm=True)
-        if p is not None:
-            self._open = replace(
-                self._open,
-                end_s=end_s,
-                peak_p=min(self._open.peak_p, p),
-                windows=self._open.windows + 1,
-            )
-        return heard
+        p = score.p if heard.is_anomalous else None
+        window = Window(segment.start_s, end_s, p, score.verdict != NOT_SCORED)
+        return replace(heard, alarm=self._finder.take(window))
 
     def finished(self) -> Alarm | None:
         """The alarm that the last window ended, once."""
-        alarm, self._finished = self._finished, None
-        return alarm
+        return self._finder.finished()
 
     def flush(self) -> Alarm | None:
-        """The stream ended: the alarm that was still open."""
-        alarm, self._open = self._open, None
-        self._recent.clear()
-        return alarm
+        """Forget everything; gives the alarm that was still under way."""
+        return self._finder.flush()

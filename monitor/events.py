@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from model.alarms import Alarm
 from model.detector import ANOMALOUS, Score
 from model.segment import Segment
 
@@ -44,18 +45,6 @@ class StateChange:
 
     time: str
     state: str
-
-
-@dataclass(frozen=True)
-class Alarm:
-    """Continuous mode: one alarm, from its first anomalous window to its last."""
-
-    start_s: float
-    end_s: float
-    peak_p: float
-    """The smallest p among its windows."""
-    windows: int
-    """How many of its windows were anomalous."""
 
 
 Event = Heard | Gap | StateChange | Alarm

@@ -15,6 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 import offkey as front_door
+from model.alarms import AlarmRule
 from model.storage import read_model, write_model
 
 Words = Callable[..., list[Path]]
@@ -64,6 +65,22 @@ def refused(calibrated: Run, model: Path) -> Callable[..., str]:
         return sentence
 
     return run
+
+
+@pytest.fixture
+def write_machines() -> Callable[[Path], None]:
+    """Write five recordings of 15 s of a humming machine."""
+
+    def write(folder: Path) -> None:
+        folder.mkdir()
+        t = np.arange(8000 * 15) / 8000
+        for i in range(5):
+            noise = np.random.default_rng(i).normal(size=len(t))
+            soundfile.write(
+                folder / f"{i}.wav", 0.05 * np.sin(314 * t * (1 + i / 500)) + 0.01 * noise, 8000
+            )
+
+    return write
 
 
 def test_a_calibration_ends_with_a_summary(
@@ -259,6 +276,33 @@ def test_short_recordings_of_few_groups_work_in_continuous_mode(
     assert done.returncode == 0, done.stderr
 
 
+def test_an_alarm_rule_is_kept_and_measured(
+    calibrated: Run, model: Path, write_machines: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """The rule that was asked for is in the model, and its alarms an hour end the summary."""
+    write_machines(tmp_path / "machine")
+    done = calibrated(tmp_path / "machine", "--mode", "continuous", "--alarm-after", "2/4")
+    assert done.returncode == 0
+    made = read_model(model)
+    assert made.segmentation.alarm == AlarmRule(2, 4)
+    rates = made.card.alarm_rates
+    assert [(rate.k, rate.m) for rate in rates] == [(2, 4), (1, 1), (2, 3), (3, 5)]
+    said = " ".join(done.stdout.partition("\nalarm ")[2].split())
+    assert "2 anomalous windows of the last 4" in said
+    assert "of held-out sound" in said
+    for rate in rates[1:]:
+        assert f" with {rate.k} of {rate.m}" in said
+
+
+def test_the_usual_rule_is_two_of_three(
+    calibrated: Run, model: Path, write_machines: Callable[[Path], None], tmp_path: Path
+) -> None:
+    """Continuous mode without `--alarm-after` alarms after 2 anomalous windows of 3."""
+    write_machines(tmp_path / "machine")
+    assert calibrated(tmp_path / "machine", "--mode", "continuous").returncode == 0
+    assert read_model(model).segmentation.alarm == AlarmRule(2, 3)
+
+
 @pytest.mark.parametrize("moment", ["start", "reading", "fitting", "fsync", "replace"])
 @pytest.mark.parametrize("older", [False, True])
 def test_a_calibration_killed_half_way_changes_nothing(
@@ -348,6 +392,12 @@ def test_a_reader_that_has_gone_harms_nothing(gone: str, model: Path, words_fold
         "--mode continuous --hop -1",
         "--mode continuous --hop 2",
         "--mode sometimes",
+        "--alarm-after 2/3",
+        "--mode continuous --alarm-after 4/3",
+        "--mode continuous --alarm-after 0/3",
+        "--mode continuous --alarm-after 2/101",
+        "--mode continuous --alarm-after 2",
+        "--mode continuous --alarm-after often",
         "--duration 0",
         "--duration nan",
         "--duration 60",

@@ -15,6 +15,8 @@ import soundfile
 from safetensors import safe_open
 from safetensors.numpy import save_file
 
+from model.alarms import AlarmRule
+from model.card import AlarmRate
 from model.detector import Detector
 from model.errors import InputError, ModelError, OffkeyError
 from model.storage import _digest, check_writable, read_model, write_model
@@ -228,17 +230,50 @@ def test_a_link_to_a_model_stays_a_link(path: Path, small_detector: Detector) ->
     assert read_model(path).clusters.name(0) == "late hiss"
 
 
-@pytest.mark.parametrize("missing", ["card", "segmentation", "forest"])
-def test_a_whole_model_of_another_make_is_refused(
-    path: Path, small_detector: Detector, missing: str
-) -> None:
-    """A valid file whose description lacks what is needed here is one sentence."""
-    write_model(path, small_detector)
+def without(path: Path, *missing: str) -> None:
+    """Write a model anew as one that never knew of some things, each named by its path."""
     with safe_open(path, framework="numpy") as file:
         described = json.loads(file.metadata()["offkey"])
         arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    del described[missing]
+    for way in missing:
+        *outer, name = way.split(".")
+        within = described
+        for step in outer:
+            within = within[step]
+        del within[name]
     text = json.dumps(described)
     save_file(arrays, path, metadata={"offkey": text, "sha256": _digest(arrays, text)})
+
+
+@pytest.mark.parametrize("missing", ["card", "segmentation", "forest", "card.seed"])
+def test_a_whole_model_of_another_make_is_refused(
+    path: Path, word_detector: Detector, missing: str
+) -> None:
+    """A valid file whose description lacks what is needed here is one sentence."""
+    write_model(path, word_detector)
+    without(path, missing)
     with pytest.raises(ModelError, match="another version"):
         read_model(path)
+
+
+def test_a_model_keeps_its_alarm_rule(path: Path, word_detector: Detector) -> None:
+    """The rule and what was measured of it come back as they were written."""
+    rates = (AlarmRate(3, 7, 5, 2.9), AlarmRate(1, 1, None, 0.1))
+    cut = replace(word_detector.segmentation, mode="continuous", alarm=AlarmRule(3, 7))
+    card = replace(word_detector.card, alarm_rates=rates)
+    write_model(path, replace(word_detector, segmentation=cut, card=card))
+    back = read_model(path)
+    assert back.segmentation == cut
+    assert back.card == card
+
+
+def test_a_model_from_before_alarm_rules_is_read(path: Path, word_detector: Detector) -> None:
+    """A file that says nothing of alarms has the usual rule and nothing measured."""
+    card = replace(word_detector.card, alarm_rates=(AlarmRate(3, 7, 5, 2.9),))
+    cut = replace(word_detector.segmentation, alarm=AlarmRule(3, 7))
+    write_model(path, replace(word_detector, segmentation=cut, card=card))
+    without(path, "segmentation.alarm", "card.alarm_rates")
+    back = read_model(path)
+    assert back.segmentation == word_detector.segmentation
+    assert back.segmentation.alarm == AlarmRule(2, 3)
+    assert back.card == replace(card, alarm_rates=())

@@ -1,7 +1,11 @@
-"""From anomalous segments to alarms, held against naive rules; and continuous mode as a whole."""
+"""From anomalous segments to alarms; and continuous mode as a whole.
+
+The rule itself is tested in tests/model/test_alarms.py.
+"""
 
 from __future__ import annotations
 
+import re
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,10 +19,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from calibrate.crossfit import Ranked, alarm_rates
+from model.alarms import Alarm, AlarmFinder, AlarmRule, Window
+from model.card import AlarmRate
 from model.detector import Score
-from model.segment import Segment
+from model.segment import Segment, Segmentation
+from model.storage import read_model
+from model.summary import describe
 from monitor.alarms import SoundAlarms, WindowAlarms
-from monitor.events import Alarm, Heard
+from monitor.events import Heard
 
 Samples = NDArray[np.float32]
 Outcome = subprocess.CompletedProcess[str]
@@ -39,61 +48,47 @@ def window(i: int, p: float | None) -> Heard:
     return Heard("x", None, Segment(np.zeros(0, np.float32), i * HOP_S, SIZE_S), score, i)
 
 
-def alarms_by_hand(ps: list[float | None]) -> list[tuple[int, Alarm]]:
-    """Look back three windows from each: where two are odd there is an alarm, from odd to odd.
-
-    Gives the number of the window that raises each alarm with it.
-    """
-    odd = [bool(p) for p in ps]
-    alarming = [sum(odd[max(0, i - 2) : i + 1]) >= 2 for i in range(len(ps))]
-    found = []
-    for i, now in enumerate(alarming):
-        if not now or (i and alarming[i - 1]):
-            continue
-        last = i
-        while last + 1 < len(ps) and alarming[last + 1]:
-            last += 1
-        within = [j for j in range(max(0, i - 2), last + 1) if odd[j]]
-        peak = min(p for p in (ps[j] for j in within) if p)
-        end_s = within[-1] * HOP_S + SIZE_S
-        found.append((i, Alarm(within[0] * HOP_S, end_s, peak, len(within))))
-    return found
-
-
 PS = st.lists(st.sampled_from([None, None, 0.0, 0.001, 0.004, 0.01]), max_size=40)
+RULES = st.integers(1, 6).flatmap(lambda m: st.builds(AlarmRule, st.integers(1, m), st.just(m)))
 
 
-@given(PS)
-def test_two_of_three_windows_alarm(ps: list[float | None]) -> None:
-    """Alarms are those of the plain rule: raised at their window, told once when they are over."""
-    alarms = WindowAlarms()
-    raised, told = [], []
+@given(PS, RULES)
+def test_windows_alarm_by_the_rule_of_the_model(ps: list[float | None], rule: AlarmRule) -> None:
+    """Live, alarms are raised and told just where the finder of `model` has them."""
+    alarms, finder = WindowAlarms(rule), AlarmFinder(rule)
+    told: list[Alarm | None] = []
+    found: list[Alarm | None] = []
     for i, p in enumerate(ps):
-        if alarms.judge(window(i, p)).alarm:
-            raised.append(i)
+        start_s = i * HOP_S
+        raises = finder.take(Window(start_s, start_s + SIZE_S, p or None, p != 0))
+        assert alarms.judge(window(i, p)).alarm == raises
         told.append(alarms.finished())
+        found.append(finder.finished())
         assert alarms.finished() is None
     told.append(alarms.flush())
-    expected = alarms_by_hand(ps)
-    assert raised == [i for i, _ in expected]
-    assert [alarm for alarm in told if alarm is not None] == [alarm for _, alarm in expected]
+    found.append(finder.flush())
+    assert told == found
 
 
-def test_one_odd_window_is_no_alarm() -> None:
-    """Single odd windows, or two with two normal ones between them, alarm nobody."""
+@given(st.lists(st.booleans(), min_size=1, max_size=60), RULES)
+def test_live_alarms_are_those_that_calibration_counts(odd: list[bool], rule: AlarmRule) -> None:
+    """The same windows, heard live or held out, give the same number of alarms."""
+    alarms = WindowAlarms(rule)
+    live = sum(
+        alarms.judge(window(i, 0.004 if is_odd else None)).alarm for i, is_odd in enumerate(odd)
+    )
+    p = np.where(odd, 0.004, 0.5)
+    cut = Segmentation("continuous", SIZE_S, HOP_S, alarm=rule)
+    rates = alarm_rates(Ranked(p, 0.004), np.zeros(len(p), np.int64), 0.01, cut)
+    assert rates[0].alarms == live
+
+
+def test_two_of_three_windows_alarm_unless_said_otherwise() -> None:
+    """Without a rule, single odd windows alarm nobody and the second of three does."""
     alarms = WindowAlarms()
-    for i, p in enumerate([0.001, None, None, 0.001, None, None, 0.001]):
-        assert not alarms.judge(window(i, p)).alarm
-        assert alarms.finished() is None
-    assert alarms.flush() is None
-
-
-def test_after_a_flush_nothing_is_remembered() -> None:
-    """An odd window before the end of a stream and one after it make no alarm together."""
-    alarms = WindowAlarms()
-    alarms.judge(window(0, 0.001))
-    alarms.flush()
-    assert not alarms.judge(window(1, 0.001)).alarm
+    ps = [0.001, None, None, 0.001, None, 0.001]
+    raised = [alarms.judge(window(i, p)).alarm for i, p in enumerate(ps)]
+    assert raised == [False] * 5 + [True]
 
 
 @given(st.lists(st.tuples(st.booleans(), st.booleans()), max_size=30))
@@ -198,8 +193,54 @@ def test_a_machine_as_it_was_alarms_nobody(
 
 
 def test_inspect_tells_the_windows(run: Run, machine_model: Path) -> None:
-    """`inspect` of such a model says its mode, its windows and its recordings."""
+    """`inspect` of such a model says its mode, its windows and its recordings, and no gate."""
     text = run("inspect", machine_model).stdout
     assert "continuous" in text
     assert "windows of 0.5 s every 0.25 s" in text
     assert "8 used" in text
+    assert "gate" not in text
+
+
+def test_inspect_tells_the_alarms_an_hour(run: Run, machine_model: Path) -> None:
+    """It says that the rate is per window, and how often each rule alarmed on held-out sound."""
+    text = run("inspect", machine_model).stdout
+    rates = read_model(machine_model).card.alarm_rates
+    assert [(rate.k, rate.m) for rate in rates] == [(2, 3), (1, 1), (3, 5)]
+    assert rates[0].hours == pytest.approx(8 * 23 * 0.25 / 3600)
+    assert re.search(r"false-alarm rate per window$", text, re.M)
+    assert re.search(r"^alarm +2 anomalous windows of the last 3$", text, re.M)
+    assert "of held-out sound" in text
+    assert re.search(r"^ +other rules: \S+ with 1 of 1, \S+ with 3 of 5$", text, re.M)
+
+
+@pytest.mark.parametrize(
+    ("hours", "alarms", "words"),
+    [
+        (2.9, (5, 58), "1.7 false alarms an hour (5 in 2.9 hours of held-out sound)"),
+        (2.9, (5, 58), "other rules: 20 with 1 of 1"),
+        (0.25, (2, 0), "8 false alarms an hour (2 in 15 minutes of held-out sound)"),
+        (0.25, (2, 0), "other rules: none with 1 of 1"),
+        (0.005, (1, 9), "200 false alarms an hour (1 in 18 seconds of held-out sound)"),
+        (0.005, (1, 9), "other rules: 1,800 with 1 of 1"),
+        (
+            0.8,
+            (0, 0),
+            "none in 0.8 hours of held-out sound: below 3.8 an hour with 95 % confidence",
+        ),
+        (200.0, (0, 0), "in 200.0 hours of held-out sound: below 0.015 an hour"),
+        (0.1, (None, None), "cannot be measured on so few windows"),
+        (0.0, (), "not measured by this model"),
+    ],
+)
+def test_alarms_an_hour_in_words(
+    machine_model: Path, hours: float, alarms: tuple[int | None, ...], words: str
+) -> None:
+    """Rates have two digits and their counts; where no alarm was seen, there is a limit."""
+    detector = read_model(machine_model)
+    rules = zip(((2, 3), (1, 1)), alarms, strict=False)
+    rates = tuple(AlarmRate(k, m, count, hours) for (k, m), count in rules)
+    card = replace(detector.card, alarm_rates=rates)
+    text = describe(replace(detector, card=card))
+    assert words in " ".join(text.split())
+    lines = text.partition("\nalarm ")[2].splitlines()
+    assert all(len(line) <= 80 for line in lines)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ import soundfile
 
 from model.detector import Detector
 from model.storage import read_model
+from model.summary import describe
 
 Outcome = subprocess.CompletedProcess[str]
 Run = Callable[..., Outcome]
@@ -65,6 +67,20 @@ def test_inspect_tells_what_a_model_is_and_promises(
         expected = [100 * x for x in (known.mean, known.worst, known.in_sample)]
         assert numbers == pytest.approx(expected, abs=0.051)
         assert row[3] == known.worst_group
+
+
+def test_inspect_tells_every_setting_of_the_gate(demo_detector: Detector) -> None:
+    """In event mode another value of any setting shows, on lines of at most 80 characters."""
+    cut = demo_detector.segmentation
+    text = describe(demo_detector)
+    for field in fields(cut.gate):
+        other = replace(cut.gate, **{field.name: 3 * getattr(cut.gate, field.name)})
+        changed = describe(replace(demo_detector, segmentation=replace(cut, gate=other)))
+        assert changed != text, field.name
+    longer = replace(demo_detector, segmentation=replace(cut, duration_s=7.5))
+    about_gate = describe(longer).partition("noise floor")[2].partition("conditions")[0]
+    assert "longest 7.5 s" in about_gate
+    assert all(len(line) <= 80 for line in about_gate.splitlines()[1:])
 
 
 def test_inspect_lists_every_cluster(run: Run, demo_model: Path, demo_detector: Detector) -> None:
