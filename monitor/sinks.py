@@ -1,4 +1,4 @@
-"""Where results go: JSON lines, CSV, a command; clips of alarms in clips.py.
+"""Where results go: JSON lines and CSV here; others in clips.py, logfile.py and command.py.
 
 A sink sees every block that is heard and every event. What fails at a sink is one warning and a
 counter and cannot stop the stream; only a reader who closed stdout ends the run.
@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
-import subprocess
-import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, TextIO
 
 from model.audio import Block
@@ -114,71 +112,3 @@ class CsvLines(Sink):
             self._writer.writeheader()
         self._writer.writerow(row)
         self._file.flush()
-
-
-class OnAnomaly(Sink):
-    """Runs a command for every alarm, without a shell, the JSON line on its standard input.
-
-    One at a time with a time limit; while one runs, only the newest alarm waits.
-    """
-
-    limit_s = 30.0
-
-    def __init__(self, command: Sequence[str], warn: Warn) -> None:
-        self._command = list(command)
-        self._warn = warn
-        self._newest: Heard | None = None
-        self._changed = threading.Condition()
-        self._closed = False
-        self.failed = 0
-        self.passed_over = 0
-        """Alarms that a newer one replaced before the command was free."""
-        self._thread = threading.Thread(target=self._work, name="offkey-command", daemon=True)
-        self._thread.start()
-
-    def take(self, event: Event) -> None:
-        """Hand an alarm over; never waits."""
-        if isinstance(event, Heard) and event.alarm:
-            with self._changed:
-                self.passed_over += self._newest is not None
-                self._newest = event
-                self._changed.notify()
-
-    def close(self) -> None:
-        """Let the last command run to its end, within the limit; tell what did not run."""
-        with self._changed:
-            self._closed = True
-            self._changed.notify()
-        self._thread.join(self.limit_s)
-        if self.passed_over:
-            self._warn(f"Alarms passed over while the command was busy: {self.passed_over:,}.")
-
-    def _work(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._newest is not None or self._closed)
-                heard, self._newest = self._newest, None
-            if heard is None:
-                return
-            problem = self._run(heard)
-            if problem:
-                if not self.failed:
-                    self._warn(f"The command {self._command[0]} {problem}.")
-                self.failed += 1
-
-    def _run(self, heard: Heard) -> str | None:
-        try:
-            done = subprocess.run(
-                self._command,
-                input=json_line(heard) + "\n",
-                text=True,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                timeout=self.limit_s,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            return f"took longer than {self.limit_s:g} s and was ended"
-        except OSError as error:
-            return f"cannot be run: {error.strerror}"
-        return f"failed with exit code {done.returncode}" if done.returncode else None
