@@ -219,12 +219,15 @@ class AudioReader:
     def __exit__(self, *exc: object) -> None:
         self._file.close()
 
-    def blocks(self, block_s: float = BLOCK_S, limit_s: float | None = None) -> Iterator[Block]:
-        """Mono blocks of `block_s` seconds, of the first `limit_s` seconds where that is given."""
+    def blocks(
+        self, block_s: float = BLOCK_S, limit_s: float | None = None, start: int = 0
+    ) -> Iterator[Block]:
+        """Mono blocks of `block_s` seconds from a frame on, up to `limit_s` where that is given."""
         size = max(1, round(block_s * self.rate_hz))
         stop = self.frames if limit_s is None else math.ceil(limit_s * self.rate_hz)
         mixdown = Mixdown()
-        start = 0
+        if start:
+            start = self.seek(start)
         while start < stop:
             frames = self.read_frames(min(size, stop - start))
             if not len(frames):
@@ -242,8 +245,11 @@ class AudioReader:
         return frames
 
     def seek(self, frame: int) -> int:
-        """Go to a frame, or to the end; gives where it is."""
-        place: int = self._file.seek(min(frame, self.frames))
+        """Go to a frame, or to the end; gives where it is. Raises AudioError."""
+        try:
+            place: int = self._file.seek(min(frame, self.frames))
+        except (soundfile.SoundFileError, RuntimeError) as error:
+            raise AudioError(shown(self.path), "is damaged: decoding fails in it") from error
         return place
 
 

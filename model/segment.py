@@ -82,11 +82,12 @@ class Segment:
     clipped: bool = False
     reason: str | None = None
     """Why it cannot be scored, or None."""
+    level_dbfs: float | None = None
+    """RMS level; None where all samples are 0. Measured where it is not given."""
 
-    @property
-    def level_dbfs(self) -> float | None:
-        """RMS level; None where all samples are 0."""
-        return level_dbfs(self.samples)
+    def __post_init__(self) -> None:
+        if self.level_dbfs is None:
+            object.__setattr__(self, "level_dbfs", level_dbfs(self.samples))
 
     @property
     def snr_db(self) -> float | None:

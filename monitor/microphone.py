@@ -1,238 +1,249 @@
-"""The microphone: opened by name, watched, and opened again when it is lost. Imports sounddevice.
+"""The microphone: opened by name, watched, and opened again when it is lost.
 
-PortAudio's callback only copies, stamps and hands over; the stream's own thread does the rest.
+What a driver's callback hands over is placed on a time line here, by the stream's own thread.
 """
 
 from __future__ import annotations
 
-import contextlib
 import threading
-import time
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import Any, Self
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.audio import Block, Mixdown
-from model.errors import DeviceError, InputError
-from monitor import devices
+from model.errors import AudioError, DeviceError, InputError
+from monitor.clock import SampleClock
+from monitor.devices import BLOCK_S, Device, Driver
+from monitor.portaudio import PortAudio
 from monitor.sources import IDLE_S, STALL_S, Flag, check_channel
 
-BLOCK_S = 0.02
 HAND_OVER_S = 10.0
 """What waits between callback and stream at most; then the oldest is dropped and counted."""
 FIRST_BLOCK_S = 5.0
 _PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
-_LONGEST_CALL_S = 3.0
+_LOST = ("stalled", "reconnecting")
+_CLOSE_LIMIT_S = 0.7
+"""A frozen sound server may keep nobody who presses Ctrl-C."""
 
 
 @dataclass(frozen=True)
 class _Handed:
     frames: NDArray[np.float32]
     start: int
+    """Samples that the device had brought before."""
     overflow: bool
-    at: float
-    """Monotonic time."""
+    at_s: float
+
+
+class _HandOver:
+    """Between the driver's callback and the stream: bounded, and the newest stays.
+
+    One for each opening: what an abandoned device still brings is nobody's any more.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: deque[_Handed] = deque(maxlen=round(HAND_OVER_S / BLOCK_S))
+        self._counted = 0
+        self.arrived = threading.Event()
+
+    def put(self, frames: NDArray[np.float32], overflow: bool, at_s: float) -> None:
+        """Take a block, on the driver's thread."""
+        start, self._counted = self._counted, self._counted + len(frames)
+        self._waiting.append(_Handed(frames, start, overflow, at_s))
+        self.arrived.set()
+
+    def take(self) -> _Handed | None:
+        """The oldest block that waits."""
+        self.arrived.clear()
+        return self._waiting.popleft() if self._waiting else None
 
 
 class Microphone:
     """A live input device as a source.
 
-    Places are counted in samples, which a clock cannot do better; only where samples were lost does
-    the monotonic clock say how many.
+    Places are counted in samples; what the driver dropped is measured by the clock, and what was
+    lost unseen is found by it.
     """
 
     is_live = True
     length_s = None
 
-    def __init__(self, device: str | None = None, channel: int | None = None) -> None:
-        found = devices.find_device(device)
+    def __init__(
+        self,
+        device: str | None = None,
+        channel: int | None = None,
+        driver: Driver | None = None,
+    ) -> None:
+        self._driver: Driver = PortAudio() if driver is None else driver
+        found = self._driver.find(device)
         self.name = found.name
         self.rate_hz = found.rate_hz
         self.state = "opening"
-        self.began: datetime | None = None
         self._channel = check_channel(channel, found.channels)
-        self._stream: Any = None
         self._mixdown = Mixdown(self._channel)
-        self._handed: deque[_Handed] = deque(maxlen=round(HAND_OVER_S / BLOCK_S))
-        self._arrived = threading.Event()
-        self._counted = 0
-        """Samples that the callback has seen since the device was opened."""
+        self._hand_over = _HandOver()
+        self._clock = SampleClock()
         self._origin = 0
-        """Index on the time line of the first of them."""
+        """Index on the time line of the first sample since the device was opened."""
         self._expected = 0
         """Index on the time line of the next sample."""
+        self._has_begun = False
         self._awaiting_first = True
-        self._heard_at = 0.0
+        self._opened_at_s = self._heard_at_s = 0.0
+        self._tries = 0
+        """How often it was opened, or tried to be, since sound last came."""
         self._cause = "stall"
 
     @property
     def problem(self) -> str | None:
         """Where the run ends while the device is lost, its input was lost."""
-        if self.state in ("stalled", "reconnecting"):
+        if self.state in _LOST:
             return f"{self.name!r} was lost and had not come back."
         return None
 
+    @property
+    def began(self) -> datetime | None:
+        """UTC of index 0, by the newest comparison of clock and sample count."""
+        if not self._has_begun:
+            return None
+        return self._clock.utc_of_origin(self._driver.utc(), self._driver.now_s())
+
+    @property
+    def now(self) -> datetime:
+        """UTC time of day on the driver's clock."""
+        return self._driver.utc()
+
     def __enter__(self) -> Self:
-        self._open(devices.find_device(self.name))
+        self._open(self._driver.find(self.name), threading.Event())
+        self._heard_at_s = self._opened_at_s  # here the time line begins
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._close()
+        self._driver.close(_CLOSE_LIMIT_S)
 
     def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:  # noqa: ARG002
         """Blocks as they come; empty ones while there is nothing."""
+        yield from self._listen(stop)
+        if self.state in _LOST:
+            yield self._missing_at_the_end()
+
+    def _listen(self, stop: Flag) -> Iterator[Block]:
         while not stop.is_set():
-            if not self._handed:
-                self._arrived.clear()
-                if not self._handed:
-                    self._arrived.wait(IDLE_S)
-            if self._handed:
-                yield self._take(self._handed.popleft())
+            handed = self._hand_over.take()
+            if handed is not None:
+                yield self._place(handed)
+                continue
+            if self._driver.has_ended:
+                return
+            self._driver.wait(self._hand_over.arrived, IDLE_S)
+            if self._hand_over.arrived.is_set():
                 continue
             yield self._nothing()
             if self._is_lost():
                 yield from self._reopen(stop)
 
-    def _take(self, handed: _Handed) -> Block:
-        """Place what was handed over on the time line, and see what is missing before it."""
+    def _place(self, handed: _Handed) -> Block:
+        """Put what was handed over on the time line, and see what is missing before it."""
         n, cause = len(handed.frames), "overflow"
         if self._awaiting_first:
             self._awaiting_first = False
-            if self.began is None:
-                self.began = datetime.now(UTC) - timedelta(seconds=n / self.rate_hz)
-            else:
+            if self._has_begun or self._tries:
                 cause = self._cause
-                missed_s = handed.at - self._heard_at - n / self.rate_hz
-                self._origin = self._expected + max(0, round(missed_s * self.rate_hz))
-            self._first_at = handed.at - n / self.rate_hz
+                missed_s = handed.at_s - self._due_s - n / self.rate_hz
+                self._origin = self._expected + max(1, round(missed_s * self.rate_hz))
+            self._has_begun = True
         elif handed.overflow:
             # PortAudio says that something was dropped, but not how much: the clock does.
-            by_clock = round((handed.at - self._first_at) * self.rate_hz)
-            missing = max(1, by_clock - handed.start - n)
-            self._origin += missing
-            self._first_at += missing / self.rate_hz
+            late_s = handed.at_s - (self._origin + handed.start + n) / self.rate_hz
+            missing_s = late_s - self._clock.late_s()
+            self._origin += max(1, round(missing_s * self.rate_hz))
+        end_s = (self._origin + handed.start + n) / self.rate_hz
+        unseen = round(self._clock.hear(end_s, handed.at_s) * self.rate_hz)
+        if unseen:
+            self._origin, cause = self._origin + unseen, "clock"
         start = self._origin + handed.start
         lost = max(0, start - self._expected)
-        self.state, self._heard_at = "live", handed.at
+        self.state, self._heard_at_s = "live", handed.at_s
         self._expected = start + n
         return self._mixdown.push(handed.frames, start, lost, cause if lost else None)
+
+    def _missing_at_the_end(self) -> Block:
+        lost = max(0, round((self._driver.now_s() - self._due_s) * self.rate_hz))
+        self._expected += lost
+        return replace(self._nothing(), lost=lost, cause=self._cause)
+
+    @property
+    def _due_s(self) -> float:
+        """When the next sample was due: what the clock had not found yet counts as lost, too."""
+        if not self._has_begun:
+            return self._heard_at_s
+        return self._clock.late_s() + self._expected / self.rate_hz
 
     def _nothing(self) -> Block:
         return Block(np.empty(0, np.float32), self._expected)
 
     def _is_lost(self) -> bool:
-        is_gone = not self._stream.active
-        since = self._opened_at if self._awaiting_first else self._heard_at
+        is_gone = not self._driver.is_active
+        since_s = self._opened_at_s if self._awaiting_first else self._heard_at_s
         limit_s = FIRST_BLOCK_S if self._awaiting_first else STALL_S
-        is_lost = is_gone or time.monotonic() - since > limit_s
-        if is_lost and not self._awaiting_first:
+        is_lost = is_gone or self._driver.now_s() - since_s > limit_s
+        if is_lost and self.state != "reconnecting":
             # What goes wrong while it is opened again does not change why it was lost.
             self._cause = "device" if is_gone else "stall"
         return is_lost
 
-    def _callback(self, data: NDArray[np.float32], frames: int, _time: Any, status: Any) -> None:
-        start, self._counted = self._counted, self._counted + frames
-        self._handed.append(
-            _Handed(data.copy(), start, bool(status.input_overflow), time.monotonic())
-        )
-        self._arrived.set()
-
-    def _open(self, device: devices.Device) -> None:
-        sd = devices.load_sounddevice()
+    def _open(self, device: Device, stop: Flag) -> None:
         # Two channels at most: sound servers offer dozens of copies of the same microphone.
         channels = min(2, device.channels) if self._channel is None else self._channel + 1
-
-        def open_stream() -> Any:
-            stream = sd.InputStream(
-                device=device.index,
-                samplerate=device.rate_hz,
-                channels=channels,
-                dtype="float32",
-                blocksize=round(BLOCK_S * device.rate_hz),
-                callback=self._callback,
-            )
-            stream.start()
-            return stream
-
-        self._handed.clear()
+        self._hand_over = _HandOver()
         self._mixdown.reset()
+        self._clock.restart()
         self._expected = round(self._expected * device.rate_hz / self.rate_hz)
+        self._origin = self._expected
         self.rate_hz = device.rate_hz
-        self._counted, self._awaiting_first = 0, True
-        self._opened_at = time.monotonic()
-        try:
-            self._stream = _within(FIRST_BLOCK_S, open_stream)
-        except (sd.PortAudioError, TimeoutError) as error:
-            raise DeviceError(
-                f"{device.name!r} cannot be opened: {error}.", "offkey devices lists the choices."
-            ) from error
-
-    def _close(self) -> None:
-        stream, self._stream = self._stream, None
-        if stream is None:
-            return
-
-        def close() -> None:
-            stream.abort(ignore_errors=True)
-            stream.close(ignore_errors=True)
-
-        # With a frozen sound server even abort() hangs: leave it behind after a while.
-        with contextlib.suppress(TimeoutError):
-            _within(_LONGEST_CALL_S, close)
+        self._awaiting_first = True
+        self._driver.open(device, channels, self._hand_over.put, stop)
+        self._opened_at_s = self._driver.now_s()
 
     def _reopen(self, stop: Flag) -> Iterator[Block]:
-        """Try again, by name, with growing pauses, until sound is back or the stream stops."""
-        self.state = "stalled"
-        yield self._nothing()
-        self._close()
-        for attempt in range(1 << 30):
-            self.state = "reconnecting"
+        """Try again, by name, until it is open or the stream stops.
+
+        The pauses grow until sound is back: a device that opens and brings nothing is not back.
+        """
+        if self.state != "reconnecting":
+            self.state, self._tries = "stalled", 0
             yield self._nothing()
-            if stop.is_set() or self._try_again():
+        self._driver.close(_CLOSE_LIMIT_S)
+        self.state = "reconnecting"
+        yield self._nothing()
+        while True:
+            yield from self._hold_off(stop)
+            if stop.is_set() or self._driver.has_ended or self._try_again(stop):
                 return
-            pause_s = _PAUSES_S[min(attempt, len(_PAUSES_S) - 1)]
-            until = time.monotonic() + pause_s
-            while time.monotonic() < until and not stop.is_set():
-                stop.wait(IDLE_S)
-                yield self._nothing()
 
-    def _try_again(self) -> bool:
-        sd = devices.load_sounddevice()
+    def _hold_off(self, stop: Flag) -> Iterator[Block]:
+        """Let the pause before the next try pass; there is none before the first."""
+        pause_s = (0.0, *_PAUSES_S)[min(self._tries, len(_PAUSES_S))]
+        until_s = self._driver.now_s() + pause_s
+        while self._driver.now_s() < until_s and not (stop.is_set() or self._driver.has_ended):
+            self._driver.wait(threading.Event(), IDLE_S)
+            yield self._nothing()
 
-        def refresh() -> None:
-            # PortAudio freezes its list of devices when it starts.
-            sd._terminate()  # noqa: SLF001
-            sd._initialize()  # noqa: SLF001
-
+    def _try_again(self, stop: Flag) -> bool:
+        self._tries += 1
         try:
-            _within(_LONGEST_CALL_S, refresh)
-            self._open(devices.find_device(self.name))
-        except (DeviceError, InputError, TimeoutError, sd.PortAudioError):
+            self._driver.refresh(stop)
+            device = self._driver.find(self.name)
+            if device.name != self.name:  # another one, whose name contains this one's
+                return False
+            self._open(device, stop)
+        except AudioError:  # of the file that is rehearsed
+            raise
+        except (DeviceError, InputError):
             return False
         return True
-
-
-def _within(limit_s: float, call: Callable[[], Any]) -> Any:
-    """The result of a call into PortAudio, which can hang. Raises TimeoutError."""
-    box: list[Any] = []
-
-    def run() -> None:
-        try:
-            box.append((True, call()))
-        except Exception as error:  # handed to the caller
-            box.append((False, error))
-
-    thread = threading.Thread(target=run, name="offkey-portaudio", daemon=True)
-    thread.start()
-    thread.join(limit_s)
-    if not box:
-        raise TimeoutError(f"no answer within {limit_s:g} s")
-    done, value = box[0]
-    if not done:
-        raise value
-    return value

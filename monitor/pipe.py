@@ -1,105 +1,151 @@
-"""WAV on standard input: what ffmpeg, arecord or sox bring from anywhere."""
+"""Sound on standard input: WAV or raw samples, what ffmpeg, arecord or sox bring from anywhere.
+
+What the bytes mean is in wav.py. Latency: a read gives what is there; pieces below 40 ms are
+gathered for 40 ms.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import queue
-import struct
+import select
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from model.audio import CUT_SHORT, Block, Mixdown
-from model.errors import AudioError
+from model.errors import AudioError, InputError
+from monitor.clock import SampleClock, now_s
 from monitor.sources import IDLE_S, STALL_S, Flag, check_channel
+from monitor.wav import ENDED, Bytes, PcmFormat, goes_on, is_wav, read_exactly, read_wav_header
 
-_UNKNOWN_BYTES = 1 << 62
+GATHER_S = 0.04
+_MOST_BYTES = 1 << 16
+_AHEAD_S = 0.5
+"""What comes so much sooner than its own clock says, and a thousandth, is no live sound."""
+RAW_DTYPES = {"s16le": "<i2", "f32le": "<f4"}
 
 
-class RawInput(Protocol):
+class RawInput(Bytes, Protocol):
     """Bytes of another program, as they come."""
 
-    def read(self, n: int, /) -> bytes | None:
-        """Up to `n` bytes, none at the end."""
+    def close(self) -> None:
+        """Give it back."""
 
 
-@dataclass(frozen=True)
-class WavFormat:
-    """What the header of a WAV stream says."""
+def raw_format(name: str, rate_hz: int, channels: int) -> PcmFormat:
+    """The format of raw samples, `s16le` or `f32le`. Raises InputError for impossible numbers."""
+    if name not in RAW_DTYPES:
+        raise InputError(f"--format takes {' or '.join(RAW_DTYPES)}, not {name}.")
+    if not 1000 <= rate_hz <= 768_000:
+        raise InputError(f"--rate takes 1,000 to 768,000 Hz, not {rate_hz:,}.")
+    if not 1 <= channels <= 64:
+        raise InputError(f"--channels takes 1 to 64, not {channels:,}.")
+    return PcmFormat(rate_hz, channels, RAW_DTYPES[name])
 
-    rate_hz: int
-    channels: int
-    dtype: str
-    """`u1`, `<i2`, `<i3` (24 bit), `<i4`, `<f4` or `<f8`."""
 
-    @property
-    def frame_bytes(self) -> int:
-        """Bytes of one sample of all channels."""
-        return self.channels * int(self.dtype[-1])
+class _Input:
+    """A stream whose reads end once it is `closed`, where it has a descriptor to wait for."""
 
-    def decode(self, data: bytes) -> NDArray[np.float32]:
-        """Bytes of whole frames to shape `(n, channels)`, full scale 1."""
-        if self.dtype == "<i3":
-            padded = np.zeros((len(data) // 3, 4), np.uint8)
-            padded[:, 1:] = np.frombuffer(data, np.uint8).reshape(-1, 3)
-            values = padded.view("<i4")[:, 0] / 2**31
-        else:
-            raw = np.frombuffer(data, self.dtype)
-            scale = {"u1": 2.0**7, "<i2": 2.0**15, "<i4": 2.0**31}.get(self.dtype, 1.0)
-            values = (raw - 128.0 if self.dtype == "u1" else raw) / scale
-        return values.astype(np.float32).reshape(-1, self.channels)
+    def __init__(self, stream: RawInput) -> None:
+        self.closed = threading.Event()
+        self._stream = stream
+        self._poll: select.poll | None = None
+        # Not so on Windows, nor of a stream with a buffer: it can have more than its descriptor.
+        if isinstance(stream, io.FileIO) and hasattr(select, "poll"):
+            self._poll = select.poll()
+            self._poll.register(stream, select.POLLIN)
+
+    def read(self, n: int) -> bytes:
+        """Up to `n` bytes, as soon as there are any; none at the end and once closed."""
+        while not self.closed.is_set():
+            if self._poll is None:
+                return self._stream.read(n) or b""
+            # A descriptor that others made non-blocking may still have nothing: None.
+            if self._poll.poll(IDLE_S * 1000) and (data := self._stream.read(n)) is not None:
+                return data
+        return b""
+
+    def read_gathered(self, n: int, enough: int) -> bytes:
+        """The same, but where it is less than `enough` bytes, with what comes within 40 ms."""
+        data = self.read(n)
+        if self._poll is not None and 0 < len(data) < min(n, enough):
+            self.closed.wait(GATHER_S)
+            if self._poll.poll(0):
+                data += self.read(n - len(data))
+        return data
+
+    def close(self) -> None:
+        """Close the stream; only where nobody reads it."""
+        self._stream.close()
 
 
 class Pipe:
-    """WAV from another program's output; its writer waits, nothing is dropped.
+    """Sound from another program's output; its writer waits, nothing is dropped.
 
     `stream` is unbuffered: a read gives what is there, so that sound is heard at once, and a thread
-    that still waits in it holds no lock when the process ends.
+    that still waits in it holds no lock when the process ends. It is closed with the pipe. Without
+    `raw` it has to be WAV.
     """
 
     is_live = True
     length_s = None
 
-    def __init__(self, stream: RawInput, name: str = "stdin", channel: int | None = None) -> None:
+    def __init__(
+        self,
+        stream: RawInput,
+        name: str = "stdin",
+        channel: int | None = None,
+        raw: PcmFormat | None = None,
+    ) -> None:
         self.name = name
         self.problem: str | None = None
         self.state = "opening"
-        self.began: datetime | None = None
-        self._stream = stream
-        self._format, self._left = read_wav_header(stream)
+        self._clock = SampleClock()
+        self._began: datetime | None = None
+        self._heard_s = 0.0
+        self._input = _Input(stream)
+        self._first = b""
+        self._length: int | None = None  # in bytes, where it is known
+        if raw is None:
+            self._format, self._length = read_wav_header(self._input)
+        else:
+            self._format, self._first = raw, _read_raw_start(self._input)
         self._mixdown = Mixdown(check_channel(channel, self._format.channels))
         self.rate_hz = self._format.rate_hz
         self._queue: queue.Queue[bytes] = queue.Queue(maxsize=4)
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._read, name="offkey-pipe", daemon=True).start()
-        self.began = datetime.now(UTC)
         return self
 
     def __exit__(self, *exc: object) -> None:
-        """The reading thread ends with its writer, or with the process."""
+        """The reading thread ends by itself, where it can wait for bytes: within `IDLE_S`."""
+        self._input.closed.set()
 
-    def _read(self) -> None:
-        left = self._left
-        while left > 0:
-            data = self._stream.read(min(left, 1 << 16))
-            if not data:
-                break
-            left -= len(data)
-            self._queue.put(data)
-        if 0 < left < _UNKNOWN_BYTES // 2:
-            self.problem = f"{self.name} {CUT_SHORT}."
-        self._queue.put(b"")
+    @property
+    def began(self) -> datetime | None:
+        """UTC of index 0, by when samples came of late; of what is no live sound, by the first."""
+        if self._began is None:
+            return None
+        by_clock = self._clock.utc_of_origin(self.now, now_s())
+        ahead_s = (self._began - by_clock).total_seconds()
+        return self._began if ahead_s > _AHEAD_S + self._heard_s / 1000 else by_clock
+
+    @property
+    def now(self) -> datetime:
+        """UTC time of day."""
+        return datetime.now(UTC)
 
     def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:  # noqa: ARG002
         """Blocks as the writer brings them; a pause of two seconds is a stall."""
-        start, rest = 0, b""
+        start = 0
         heard = time.monotonic()
         while not stop.is_set():
             try:
@@ -112,60 +158,89 @@ class Pipe:
             if not data:
                 return
             heard, self.state = time.monotonic(), "live"
-            data = rest + data
-            whole = len(data) - len(data) % self._format.frame_bytes
-            rest = data[whole:]
-            block = self._mixdown.push(self._format.decode(data[:whole]), start)
+            block = self._mixdown.push(self._format.decode(data), start)
             start = block.end
+            self._compare_clock(start / self.rate_hz)
             yield block
 
+    def _compare_clock(self, end_s: float) -> None:
+        """A writer that paused is late from then on: nothing is lost, but the time is another."""
+        self._heard_s = end_s
+        if self._clock.hear(end_s, now_s()):
+            self._clock.restart()
+            self._clock.hear(end_s, now_s())
+        if self._began is None:
+            self._began = self._clock.utc_of_origin(self.now, now_s())
 
-def read_wav_header(stream: RawInput) -> tuple[WavFormat, int]:
-    """Read a RIFF header up to its samples; returns the format and the number of bytes to come.
+    def _read(self) -> None:
+        """The reading thread: all there is, up to an empty piece."""
+        try:
+            problem = self._read_samples()
+        except OSError as error:
+            problem = f"cannot be read any more ({error.strerror})"
+        if problem is not None:
+            self.problem = f"{self.name} {problem}."
+        self._hand_over(b"")
+        self._input.close()
 
-    Raises AudioError for anything else. A length near 2 or 4 GiB, or 0, means "until it ends".
-    """
-    if _read_exactly(stream, 12)[:4] not in (b"RIFF", b"RF64"):
+    def _read_samples(self) -> str | None:
+        """Hand over whole frames until they end; says what is wrong with that end."""
+        rest, count = b"", 0
+        for piece in self._pieces():
+            data = rest + piece
+            whole = len(data) - len(data) % self._format.frame_bytes
+            rest = data[whole:]
+            count += whole
+            if whole:
+                self._hand_over(data[:whole])
+        return None if self._input.closed.is_set() else self._wrong_end(count, rest)
+
+    def _pieces(self) -> Iterator[bytes]:
+        """The bytes of the samples, as they come."""
+        if self._first:
+            yield self._first
+        left = self._length
+        enough = round(self.rate_hz * GATHER_S) * self._format.frame_bytes
+        while left != 0:
+            most = _MOST_BYTES if left is None else min(left, _MOST_BYTES)
+            data = self._input.read_gathered(most, enough)
+            if not data:
+                return
+            if left is not None:
+                left -= len(data)
+            yield data
+
+    def _wrong_end(self, count: int, rest: bytes) -> str | None:
+        """What is wrong where `count` bytes of whole frames came, and `rest` of one more."""
+        if not count:
+            return ENDED
+        if self._length is not None:
+            if count + len(rest) < self._length:
+                return CUT_SHORT
+            if goes_on(self._input, was_odd=self._length % 2 == 1):
+                return "goes on after the length in its header: the rest was not heard"
+            return None
+        is_padding = rest == b"\0" and count % 2 == 1  # of WAV alone: raw frames are even
+        return "ended in the middle of a sample" if rest and not is_padding else None
+
+    def _hand_over(self, data: bytes) -> None:
+        """Wait until there is room, so that the writer waits too, or until nobody listens."""
+        while not self._input.closed.is_set():
+            with contextlib.suppress(queue.Full):
+                self._queue.put(data, timeout=IDLE_S)
+                return
+
+
+def _read_raw_start(stream: Bytes) -> bytes:
+    """The first 12 bytes: a header would be heard as noise. Raises AudioError."""
+    start = read_exactly(stream, 12)
+    if not start:
+        raise AudioError("The input", ENDED)
+    if is_wav(start):
         raise AudioError(
-            "The input",
-            "is not WAV",
-            "For example: ffmpeg -i URL -f wav - | offkey monitor MODEL --input -",
+            "The input", "is WAV, not raw samples", "Leave out --format, --rate and --channels."
         )
-    wav_format = None
-    while True:
-        header = _read_exactly(stream, 8)
-        if len(header) < 8:
-            raise AudioError("The input", "ended before any samples came")
-        name, size = header[:4], struct.unpack("<I", header[4:])[0]
-        if name == b"data":
-            if wav_format is None:
-                raise AudioError("The input", "is not WAV: its format is missing")
-            return wav_format, size if 0 < size < 0x7FFF0000 else _UNKNOWN_BYTES
-        chunk = _read_exactly(stream, size + size % 2)
-        if name == b"fmt ":
-            wav_format = _parse_format(chunk)
-
-
-def _read_exactly(stream: RawInput, n: int) -> bytes:
-    """Read `n` bytes, fewer only where the stream ends."""
-    parts = []
-    while n > 0 and (part := stream.read(min(n, 1 << 16))):
-        parts.append(part)
-        n -= len(part)
-    return b"".join(parts)
-
-
-def _parse_format(chunk: bytes) -> WavFormat:
-    if len(chunk) < 16:
-        raise AudioError("The input", "is not WAV: its format is cut short")
-    tag, channels, rate_hz, _, _, bits = struct.unpack("<HHIIHH", chunk[:16])
-    if tag == 0xFFFE and len(chunk) >= 26:  # extensible: the tag stands further on
-        tag = struct.unpack("<H", chunk[24:26])[0]
-    dtypes = {(1, 8): "u1", (1, 16): "<i2", (1, 24): "<i3", (1, 32): "<i4"}
-    dtypes |= {(3, 32): "<f4", (3, 64): "<f8"}
-    if (tag, bits) not in dtypes or not channels or not rate_hz:
-        raise AudioError("The input", "is WAV of a kind not read here", "Send 16-bit PCM.")
-    return WavFormat(rate_hz, channels, dtypes[tag, bits])
+    return start
 
 
 def take_stdin() -> RawInput:

@@ -1,7 +1,7 @@
 """Where sound comes from: files here, others in microphone.py and pipe.py.
 
 A source is a context manager that gives mono blocks at its own rate; it knows nothing of what
-becomes of them. Latency: the microphone's blocks are 20 ms, those of a file at speed 1 are 50 ms.
+becomes of them. Latency: the microphone's blocks are 40 ms, those of a file at speed 1 are 50 ms.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Protocol, Self
 
 import numpy as np
@@ -32,6 +32,16 @@ class Flag(Protocol):
         """Wait until it is set, for so many seconds at most; says whether it is."""
 
 
+class FileControl(Protocol):
+    """What can be done to a file while it plays."""
+
+    speed: float
+    """Times real time; infinite for as fast as it goes."""
+
+    def jump(self, by_s: float, /) -> None:
+        """Go on so many seconds further on, or back."""
+
+
 class Source(Protocol):
     """What a stream needs of a source."""
 
@@ -41,7 +51,7 @@ class Source(Protocol):
 
     @property
     def rate_hz(self) -> int:
-        """Rate of its blocks; a live source may come back with another one after a loss."""
+        """Rate of its blocks; only with a block that tells of a loss may it become another one."""
 
     @property
     def is_live(self) -> bool:
@@ -63,6 +73,10 @@ class Source(Protocol):
     def began(self) -> datetime | None:
         """UTC time of index 0 of a live source."""
 
+    @property
+    def now(self) -> datetime:
+        """UTC time of day on the source's clock."""
+
     def __enter__(self) -> Self:
         """Open it."""
 
@@ -70,11 +84,14 @@ class Source(Protocol):
         """Close it."""
 
     def blocks(self, stop: Flag, paused: Flag, /) -> Iterator[Block]:
-        """Blocks until the source ends or `stop` is set."""
+        """Blocks until the source ends or, soon after, `stop` is set."""
 
 
 class AudioFile:
-    """A file, as fast as it goes or paced like the real thing."""
+    """A file, as fast as it goes or paced like the real thing.
+
+    `speed`, in times real time, and the place can be changed while it plays, from any thread.
+    """
 
     is_live = False
     began = None
@@ -83,7 +100,11 @@ class AudioFile:
     def __init__(self, path: str, speed: float = math.inf) -> None:
         self.name = as_text(path)
         self.problem: str | None = None
-        self._path, self._speed = path, speed
+        self.speed = speed
+        self._path = path
+        self._block_s = 0.05 if math.isfinite(speed) else 0.5
+        self._jump_to: int | None = None
+        self._at = 0
         # Looked at now, so that a file that cannot be read is told before anything begins; open
         # only while it plays, however many there are.
         with AudioReader(path) as reader:
@@ -97,23 +118,46 @@ class AudioFile:
     def __exit__(self, *exc: object) -> None:
         self._reader.__exit__(*exc)
 
+    @property
+    def now(self) -> datetime:
+        """UTC time of day."""
+        return datetime.now(UTC)
+
+    def jump(self, by_s: float) -> None:
+        """Go on so many seconds further on, or back; not beyond the ends."""
+        self._jump_to = max(0, self._at + round(by_s * self.rate_hz))
+
     def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:
         """All blocks of the file; while paused, an empty one now and then."""
-        paced = math.isfinite(self._speed)
+        blocks = self._reader.blocks(self._block_s)
         clock = time.monotonic()
-        for block in self._reader.blocks(0.05 if paced else 0.5):
-            while paused.is_set() and not stop.is_set():
+        while True:
+            if self._jump_to is not None:
+                start, self._jump_to = self._jump_to, None
+                blocks, clock = self._reader.blocks(self._block_s, start=start), time.monotonic()
+            block = next(blocks, None)
+            if block is None or stop.is_set():
+                break
+            while paused.is_set() and not stop.is_set() and self._jump_to is None:
                 yield Block(np.empty(0, np.float32), block.start)
                 stop.wait(0.05)
                 clock = time.monotonic()
-            if paced:
-                clock += len(block.samples) / self.rate_hz / self._speed
-                stop.wait(max(0.0, clock - time.monotonic()))
+            clock = self._pace(clock, len(block.samples), stop)
             if stop.is_set():
                 return
-            yield block
-        if self._reader.cut_short:
+            if self._jump_to is None:
+                self._at = block.end
+                yield block
+        if self._reader.cut_short and not stop.is_set():
             self.problem = f"{shown(self.name)} {CUT_SHORT}."
+
+    def _pace(self, clock: float, n: int, stop: Flag) -> float:
+        """Wait until `n` samples after `clock` would have been heard; returns that time."""
+        if not math.isfinite(self.speed):
+            return time.monotonic()
+        clock += n / self.rate_hz / self.speed
+        stop.wait(max(0.0, clock - time.monotonic()))
+        return clock
 
 
 def check_channel(channel: int | None, channels: int) -> int | None:

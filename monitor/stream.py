@@ -10,8 +10,8 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from model.audio import Block, Resampler, input_state, level_dbfs, too_low
@@ -21,40 +21,11 @@ from model.segment import Segment
 from model.segmenter import make_segmenter
 from monitor.alarms import SoundAlarms, WindowAlarms
 from monitor.events import Event, Gap, Heard, StateChange
+from monitor.ledger import Ledger
 from monitor.sinks import Sink
-from monitor.sources import Source
+from monitor.snapshot import DeadInput, Snapshot
+from monitor.sources import AudioFile, FileControl, Source
 from monitor.terminal import Stop
-
-RECENT = 500
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything that the screen shows, as of one moment."""
-
-    source: str = ""
-    state: str = "opening"
-    """`opening`, `warming up`, `live`, `playing`, `paused`, `stalled`, `ended`."""
-    rate_hz: int = 0
-    position_s: float = 0.0
-    """How far the source has been heard."""
-    length_s: float | None = None
-    """Length of a file; None for a live source."""
-    level_dbfs: float | None = None
-    """RMS of the last block; None for digital zero."""
-    floor_dbfs: float | None = None
-    gate_open: bool = False
-    input_state: str | None = None
-    """`digital zero`, `silent` or None, of the last block."""
-    segments: int = 0
-    not_scored: int = 0
-    alarms: int = 0
-    lost_s: float = 0.0
-    recent: tuple[Heard, ...] = ()
-    """The newest segments, oldest first."""
-    finished: bool = False
-    problem: str | None = None
-    """One sentence where something went wrong."""
 
 
 class Stream:
@@ -66,14 +37,20 @@ class Stream:
         sources: Sequence[Source],
         sinks: Sequence[Sink] = (),
         warn: Callable[[str], None] = lambda _: None,
+        *,
+        recent: int = 0,
+        exit_on_loss: bool = False,
     ) -> None:
+        """`recent`: so many segments are kept for the snapshot, with their samples."""
         self.detector = detector
         self._sources = sources
         self._sinks = sinks
         self._warn = warn
         self._stop = Stop()
         self._pause = threading.Event()
-        self._recent: deque[Heard] = deque(maxlen=RECENT)
+        self._exit_on_loss = exit_on_loss
+        self._recent: deque[Heard] = deque(maxlen=recent)
+        self._player: FileControl | None = None
         self._snapshot = Snapshot()
 
     @property
@@ -94,6 +71,15 @@ class Stream:
         """Whether the stream is asked to pause."""
         return self._pause.is_set()
 
+    @property
+    def player(self) -> FileControl | None:
+        """The file that plays, for its speed and place; None for a live source."""
+        return self._player
+
+    def use(self, detector: Detector) -> None:
+        """Go on with another false-alarm rate or other names, from the next segment on."""
+        self.detector = detector
+
     def run(self) -> Snapshot:
         """Run all sources to their ends or until `stop`; returns the last snapshot.
 
@@ -109,6 +95,7 @@ class Stream:
                 with source:
                     self._begin(source)
                     self._run_source()
+                    self._settle()
                     del self._resampler  # soxr complains of one that outlives it
         return self._snapshot
 
@@ -118,11 +105,16 @@ class Stream:
         if source.rate_hz < rate_hz:
             raise AudioError(shown(source.name), too_low(source.rate_hz, rate_hz))
         self._source = source
+        self._player = source if isinstance(source, AudioFile) else None
+        self._next: int | None = None
         self._heard_before = self._snapshot.segments
         self._resampler = Resampler(source.rate_hz, rate_hz)
         self._segmenter = make_segmenter(segmentation, rate_hz)
-        self._alarms = WindowAlarms() if segmentation.mode == "continuous" else SoundAlarms()
+        continuous = segmentation.mode == "continuous"
+        self._alarms = WindowAlarms(segmentation.alarm) if continuous else SoundAlarms()
         self._was_paused = False
+        self._settled = self._snapshot.account
+        self._ledger, self._dead = Ledger(source.rate_hz), DeadInput(source.rate_hz)
         self._publish(
             source=source.name,
             rate_hz=source.rate_hz,
@@ -132,15 +124,20 @@ class Stream:
         )
 
     def _run_source(self) -> None:
+        given_up = False
         try:
             for block in self._source.blocks(self._stop, self._pause):
                 self._hear(block)
-                if self._stop.is_set():
-                    break
+                if self._exit_on_loss and self._source.state in ("stalled", "reconnecting"):
+                    given_up = True
+                    self._stop.set()
         except AudioError as error:
             self._complain(str(error))
-        if self._source.problem is not None:
-            self._complain(self._source.problem)
+        problem = self._source.problem
+        if given_up:
+            problem = f"{shown(self._source.name)!r} was lost; --exit-on-loss ends the run."
+        if problem is not None:
+            self._complain(problem)
         self._flush()
         if self._snapshot.segments == self._heard_before and not self._source.is_live:
             self._tell_nothing_heard()
@@ -156,16 +153,35 @@ class Stream:
         self._warn(sentence)
 
     def _hear(self, block: Block) -> None:
-        if self._source.rate_hz != self._resampler.rate_in_hz:
-            self._segment(self._resampler.flush())
-            self._resampler = Resampler(self._source.rate_hz, self.detector.front_end.rate_hz)
-        if self._hold(block):
-            return
         if block.lost:
-            self._tell_gap(block)
-        if len(block.samples):
+            self._break(block)
+        if not self._hold(block) and len(block.samples):
             self._process(block)
         self._enter(self._current_state())
+
+    def _settle(self) -> None:
+        """Nothing more comes of this source, or at this rate."""
+        self._settled += self._ledger.account
+        self._ledger = Ledger(self._source.rate_hz)
+        self._dead = DeadInput(self._source.rate_hz)
+        self._publish(account=self._settled)
+
+    def _break(self, block: Block) -> None:
+        """Samples were lost: what was heard before them ends there; then the gap is told."""
+        rate_hz, cause = self._source.rate_hz, block.cause or "overflow"
+        has_new_rate = rate_hz != self._resampler.rate_in_hz
+        if has_new_rate:
+            self._segment(self._resampler.flush())
+            self._resampler = Resampler(rate_hz, self.detector.front_end.rate_hz)
+        if not self._was_paused:
+            for resampled in self._resampler.push(replace(block, samples=block.samples[:0])):
+                self._segment(resampled)
+        if has_new_rate:
+            self._settle()
+        self._ledger.lose(block.start, block.lost, cause)
+        self._publish(account=self._settled + self._ledger.account)
+        self._dead.reset()
+        self._tell(Gap((block.start - block.lost) / rate_hz, block.lost / rate_hz, cause))
 
     def _hold(self, block: Block) -> bool:
         """While paused nothing is heard; afterwards the stream starts anew at its place."""
@@ -174,44 +190,60 @@ class Stream:
             self._flush()
         self._was_paused = paused
         if paused:
+            self._ledger.pause(block.start, len(block.samples))
             self._enter("paused")
-            self._publish(position_s=block.end / self._source.rate_hz, gate_open=False)
+            self._publish(
+                position_s=block.end / self._source.rate_hz,
+                gate_open=False,
+                account=self._settled + self._ledger.account,
+            )
         return paused
-
-    def _tell_gap(self, block: Block) -> None:
-        rate_hz = self._source.rate_hz
-        lost_s = block.lost / rate_hz
-        self._publish(lost_s=self._snapshot.lost_s + lost_s)
-        self._tell(Gap((block.start - block.lost) / rate_hz, lost_s, block.cause or "overflow"))
 
     def _process(self, block: Block) -> None:
         rate_hz = self._source.rate_hz
+        if self._player is not None and self._next not in (None, block.start):
+            self._flush()  # somebody went to another place of the file
+            self._settle()
+        self._next = block.end
         for sink in self._sinks:
             sink.hear(block, rate_hz)
+        self._ledger.hear(block.start, len(block.samples))
+        if block.lost:  # told by now
+            block = replace(block, lost=0)
         for resampled in self._resampler.push(block):
-            self._segment(resampled)
+            for segment in self._segmenter.push(resampled):
+                self._enter(self._current_state())
+                self._score(segment)
+        self._dead.push(block.samples)
         self._publish(
             position_s=block.end / rate_hz,
             level_dbfs=level_dbfs(block.samples),
             input_state=input_state(block.samples),
             floor_dbfs=self._segmenter.floor_dbfs,
             gate_open=self._segmenter.is_open,
+            account=self._settled + self._ledger.account,
         )
 
     def _current_state(self) -> str:
+        if self._was_paused:
+            return "paused"
         if self._source.state != "live":
             return self._source.state
         event_mode = self.detector.segmentation.mode == "event"
         if event_mode and self._segmenter.floor_dbfs is None:
             return "warming up"
-        return "live" if self._source.is_live else "playing"
+        if not self._source.is_live:
+            return "playing"
+        return self._dead.state or "live"
 
     def _enter(self, state: str) -> None:
         if state == self._snapshot.state:
             return
         self._publish(state=state)
+        if state == "reconnecting":
+            self._end_alarm()
         if self._source.is_live:
-            self._tell(StateChange(_iso(datetime.now(UTC)), state))
+            self._tell(StateChange(_iso(self._source.now), state))
 
     def _segment(self, block: Block | None) -> None:
         if block is not None:
@@ -223,15 +255,19 @@ class Stream:
         self._segment(self._resampler.flush())
         for segment in self._segmenter.flush():
             self._score(segment)
-        alarm = self._alarms.flush()
-        if alarm is not None:
-            self._tell(alarm)
+        self._end_alarm()
         for sink in self._sinks:
             sink.flush()
 
+    def _end_alarm(self) -> None:
+        """What comes later is not the same alarm any more."""
+        alarm = self._alarms.flush()
+        if alarm is not None:
+            self._tell(alarm)
+
     def _score(self, segment: Segment) -> None:
-        self._enter(self._current_state())
         score = self.detector.score(segment)
+        self._ledger.take(segment.start_s, segment.duration_s, score.verdict != NOT_SCORED)
         began = self._source.began
         time = None if began is None else _iso(began + timedelta(seconds=segment.start_s))
         number = self._snapshot.segments + 1

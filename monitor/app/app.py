@@ -23,7 +23,8 @@ from monitor.app.header import Header
 from monitor.app.panels import VerdictPanel, score_panels
 from monitor.app.profile import ProfilePanel
 from monitor.app.table import SegmentTable
-from monitor.stream import Snapshot, Stream
+from monitor.snapshot import Snapshot
+from monitor.stream import Stream
 
 PULLS_PER_S = 20
 STOP_LIMIT_S = 5.0
@@ -158,7 +159,7 @@ class MonitorApp(App[Snapshot]):
         sentences = [
             f"The input has ended: {words.plural(last.segments, 'segment')}, "
             f"{words.plural(last.alarms, 'alarm')}, {last.not_scored:,} not scored, "
-            f"{words.lost_text(last.lost_s)}."
+            f"{words.lost_text(last.account)}."
         ]
         if last.problem is not None:
             sentences.append(f"! {words.printable(last.problem)}")

@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from model.card import ModelCard
 from monitor.app import words
 from monitor.app.drawing import Drawing, Line, meter
-from monitor.stream import Snapshot
+from monitor.snapshot import Snapshot
 
 _LOWEST_DBFS = -80.0
 _NAMES = {"digital zero": "digital zero: no signal", "silent": "silent: below −90 dBFS"}
@@ -126,7 +126,7 @@ class Header(Drawing):
             (f"{words.plural(snapshot.segments, 'segment')} · ", ""),
             (words.plural(snapshot.alarms, "alarm"), "bad" if snapshot.alarms else ""),
             (f" · {snapshot.not_scored:,} not scored · ", ""),
-            (words.lost_text(snapshot.lost_s), "warn" if snapshot.lost_s else ""),
+            (words.lost_text(snapshot.account), "warn" if snapshot.account.lost_s else ""),
         ]
 
 

@@ -15,7 +15,7 @@ from model.detector import ANOMALOUS, NORMAL, Detector
 from monitor.app import words
 from monitor.app.drawing import Drawing, Line, Scale, history, ruler
 from monitor.events import Heard
-from monitor.stream import Snapshot
+from monitor.snapshot import Snapshot
 
 LAST = 60
 """How many segments the history shows at most."""

@@ -18,7 +18,7 @@ from textual.widgets import DataTable
 from model.detector import ANOMALOUS, NOT_SCORED
 from monitor.app import words
 from monitor.events import Heard
-from monitor.stream import RECENT
+from monitor.snapshot import RECENT
 
 _NARROW = 100
 _BEGINS_WITH = 400

@@ -10,6 +10,7 @@ from rich.cells import cell_len, set_cell_size
 from model.detector import NOT_SCORED
 from model.segment import Segment
 from monitor.events import Heard
+from monitor.ledger import Account
 
 NONE = "–"
 """Stands where there is no number."""
@@ -20,6 +21,8 @@ STATES = {
     "live": ("●", "good"),
     "playing": ("▶", "good"),
     "paused": ("‖", "warn"),
+    "digital zero": ("!", "warn"),
+    "silent": ("!", "warn"),
     "stalled": ("!", "bad"),
     "reconnecting": ("↻", "bad"),
     "ended": ("■", "muted"),
@@ -130,11 +133,17 @@ def duration_text(segment: Segment) -> str:
     return f"{segment.duration_s:.2f} s"
 
 
-def lost_text(lost_s: float) -> str:
-    """How much sound was lost."""
-    if lost_s <= 0:
+def lost_text(account: Account) -> str:
+    """How much sound was lost, and how much of it only the clock tells of."""
+    if account.lost_s <= 0:
         return "nothing lost"
-    return f"{max(1, round(lost_s * 1000))} ms lost" if lost_s < 1 else f"{lost_s:,.1f} s lost"
+    unseen_s = account.lost_by_clock_s
+    by_clock = f", {_short_time(unseen_s)} by the clock" if unseen_s > 0 else ""
+    return f"{_short_time(account.lost_s)} lost{by_clock}"
+
+
+def _short_time(time_s: float) -> str:
+    return f"{max(1, round(time_s * 1000))} ms" if time_s < 1 else f"{time_s:,.1f} s"
 
 
 def rate_text(rate_hz: int) -> str:

@@ -52,7 +52,7 @@ class Collector(Sink):
 
 def run(detector: Detector, headless: bool) -> None:
     """Watch the built-in stream and say what of it was found."""
-    from monitor.cli import watch
+    from monitor.session import watch
     from monitor.sources import AudioFile
 
     headless = headless or not sys.stdout.isatty()

@@ -38,9 +38,11 @@ from monitor.app.profile import ProfilePanel, frequency_axis
 from monitor.app.run import run_app
 from monitor.app.table import SegmentTable
 from monitor.events import Event, Heard
+from monitor.ledger import Account
 from monitor.sinks import Sink
+from monitor.snapshot import Snapshot
 from monitor.sources import AudioFile
-from monitor.stream import Snapshot, Stream
+from monitor.stream import Stream
 
 MEDIUM = (120, 40)
 SIZES = [(80, 24), (100, 30), MEDIUM, (200, 60)]
@@ -621,9 +623,9 @@ def test_ticks_stand_at_their_frequency(top_hz: float, width: int) -> None:
         (words.position_text(59.96), "01:00.0"),
         (words.position_text(3723.4), "1:02:03.4"),
         (words.elapsed_text(3723.4), "1:02:03"),
-        (words.lost_text(0), "nothing lost"),
-        (words.lost_text(0.0201), "20 ms lost"),
-        (words.lost_text(2.5), "2.5 s lost"),
+        (words.lost_text(Account(lost_s=0)), "nothing lost"),
+        (words.lost_text(Account(lost_s=0.0201)), "20 ms lost"),
+        (words.lost_text(Account(lost_s=2.5)), "2.5 s lost"),
         (words.level_text(-31.4), "−31"),
         (words.level_text(None), "  –"),
         (words.rate_text(44100), "44.1 kHz"),

@@ -1,14 +1,18 @@
-"""`offkey monitor --input -`: WAV from another program, heard as a file is."""
+"""`offkey monitor --input -`: WAV or raw samples of another program, heard as a file is."""
 
 from __future__ import annotations
 
+import contextlib
 import io
+import json
 import os
 import signal
 import struct
 import subprocess
 import threading
+import time
 import tracemalloc
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
@@ -23,12 +27,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from model.detector import Detector
-from model.errors import AudioError
+from model.errors import AudioError, InputError
 from monitor import pipe as pipe_module
 from monitor.events import Event
-from monitor.pipe import Pipe, read_wav_header
+from monitor.pipe import Pipe, raw_format
 from monitor.sinks import Sink, to_json
 from monitor.stream import Stream
+from monitor.wav import PcmFormat, read_wav_header
 
 Samples = NDArray[np.float32]
 Outcome = subprocess.CompletedProcess[str]
@@ -43,9 +48,9 @@ def chunk(name: bytes, content: bytes, size: int | None = None) -> bytes:
     return name + struct.pack("<I", len(content) if size is None else size) + content
 
 
-def riff(*chunks: bytes, size: int = 0xFFFFFFFF) -> bytes:
+def riff(*chunks: bytes, size: int = 0xFFFFFFFF, kind: bytes = b"RIFF") -> bytes:
     """Make a WAV of chunks, as a program writes it that does not know how much will come."""
-    return b"RIFF" + struct.pack("<I", size) + b"WAVE" + b"".join(chunks)
+    return kind + struct.pack("<I", size) + b"WAVE" + b"".join(chunks)
 
 
 def plain_format(rate_hz: int = 8000, channels: int = 1, bits: int = 16, tag: int = 1) -> bytes:
@@ -169,6 +174,8 @@ def test_pieces_of_any_size_are_the_same_sound(sizes: list[int], kind: str, chan
     heard = heard_through(Pipe(Dribble(whole, sizes)))
     tolerance = {"u1": 2**-7, "<i2": 2**-15}.get(kind, 1e-6)
     np.testing.assert_allclose(heard, samples.mean(axis=1), atol=tolerance)
+    without_header = heard_through(Pipe(Dribble(data, sizes), raw=PcmFormat(8000, channels, kind)))
+    np.testing.assert_array_equal(without_header, heard)
 
 
 def test_a_chosen_channel_is_heard_alone(
@@ -223,10 +230,28 @@ def extensible(data: bytes) -> bytes:
     return riff(chunk(b"fmt ", b"\xfe\xff" + plain[2:] + rest), chunk(b"data", data))
 
 
+def long_form(data: bytes, length: int | None = None) -> bytes:
+    """Write RF64: the length, where it is not another, stands in a chunk of its own."""
+    sizes = struct.pack("<QQQI", 0, len(data) if length is None else length, 0, 0)
+    behind = chunk(b"data", data, 0xFFFFFFFF)
+    return riff(chunk(b"ds64", sizes), plain_format(), behind, kind=b"RF64")
+
+
+def long_form_of_no_length(data: bytes) -> bytes:
+    """Write RF64 like `ffmpeg -rf64 always -f wav -`, which leaves the lengths at 0."""
+    return long_form(data, 0)
+
+
 def with_a_tail(data: bytes) -> bytes:
     """Write a known length, and after the samples something that would sound like noise."""
     noise = np.random.default_rng(0).bytes(9000)
     return riff(plain_format(), chunk(b"data", data), chunk(b"LIST", noise))
+
+
+def with_a_long_tail(data: bytes) -> bytes:
+    """Write behind the samples what editors add: marks, and a title of odd length, padded."""
+    title = chunk(b"id3 ", b"odd") + b"\0"
+    return long_form(data) + chunk(b"cue ", b"\0\0\0\0") + title + chunk(b"LIST", b"adtl")
 
 
 HEADERS = [
@@ -236,18 +261,33 @@ HEADERS = [
     with_no_length,
     with_odd_chunks,
     extensible,
+    long_form,
+    long_form_of_no_length,
     with_a_tail,
+    with_a_long_tail,
 ]
 
 
 @pytest.mark.parametrize("write", HEADERS)
 def test_headers_of_other_programs_are_understood(write: Callable[[bytes], bytes]) -> None:
-    """Whoever wrote the header, the samples are the same, to the last one and not beyond."""
+    """Whoever wrote it, at once or byte by byte: the same samples, to the last and not beyond."""
     rng = np.random.default_rng(1)
     samples = rng.uniform(-0.5, 0.5, size=3001).astype(np.float32)
-    pipe = Pipe(io.BytesIO(write(pcm(samples))))
-    assert pipe.rate_hz == 8000
-    np.testing.assert_allclose(heard_through(pipe), samples, atol=2**-14)
+    for sizes in ([100_000], [1]):
+        pipe = Pipe(Dribble(write(pcm(samples)), sizes))
+        assert pipe.rate_hz == 8000
+        np.testing.assert_allclose(heard_through(pipe), samples, atol=2**-14)
+        assert pipe.problem is None
+
+
+def test_extensible_headers_hold_every_kind(wav: Callable[..., bytes]) -> None:
+    """The kind of samples is read from where an extensible header has it: 24 bit, and floats."""
+    samples = np.random.default_rng(1).uniform(-0.5, 0.5, size=(501, 3)).astype(np.float32)
+    for subtype in ("PCM_24", "FLOAT"):
+        file = io.BytesIO()
+        soundfile.write(file, samples, 8000, format="WAVEX", subtype=subtype)
+        heard = heard_through(Pipe(io.BytesIO(file.getvalue())))
+        np.testing.assert_allclose(heard, samples.mean(axis=1), atol=2**-22)
 
 
 def test_the_command_hears_a_pipe_of_unknown_length(
@@ -264,6 +304,7 @@ BAD_INPUT = {
     "nothing": b"",
     "text": b"This is not sound.\n" * 100,
     "RIFF only": b"RIFF",
+    "one byte": b"R",
     "a picture": b"\x89PNG\r\n\x1a\n" + b"\0" * 1000,
     "FLAC": b"fLaC" + b"\0" * 1000,
     "another RIFF": b"RIFF\xff\0\0\0AVI " + b"LIST\x10\0\0\0" + b"\0" * 16,
@@ -275,6 +316,11 @@ BAD_INPUT = {
     "no channels": riff(plain_format(channels=0), chunk(b"data", b"\0" * 100)),
     "no rate": riff(plain_format(rate_hz=0), chunk(b"data", b"\0" * 100)),
     "12 bits": riff(plain_format(bits=12), chunk(b"data", b"\0" * 100)),
+    "24 bits in 32": riff(
+        chunk(b"fmt ", struct.pack("<HHIIHH", 1, 1, 8000, 32_000, 4, 24)),
+        chunk(b"data", b"\0" * 100),
+    ),
+    "absurd chunk": riff(plain_format(), chunk(b"LIST", b"\0" * 100, 0xFFFFFF00)),
 }
 
 
@@ -292,6 +338,14 @@ def test_bad_input_is_refused_in_one_sentence(run: Run, demo_model: Path, name: 
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("offkey: The input ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("data", [bytes(range(256)), BAD_INPUT["another RIFF"]])
+def test_who_sends_raw_samples_is_told_how(data: bytes) -> None:
+    """What is not WAV may be raw samples: the error says which options those take."""
+    with pytest.raises(AudioError, match=r"^The input is not WAV\. ") as caught:
+        read_wav_header(io.BytesIO(data))
+    assert "--format s16le --rate R --channels C" in caught.value.hint
 
 
 def test_a_closed_stdin_is_refused(command: str, demo_model: Path) -> None:
@@ -330,23 +384,27 @@ HOSTILE = riff(plain_format(), chunk(b"LIST", b"x" * 30), chunk(b"data", bytes(r
         ),
     ),
     cut=st.integers(0, 1500),
+    raw=st.sampled_from([None, raw_format("s16le", 8000, 3), raw_format("f32le", 8000, 1)]),
 )
-def test_hostile_bytes_never_raise_anything_else(data: bytes, cut: int) -> None:
+def test_hostile_bytes_never_raise_anything_else(
+    data: bytes, cut: int, raw: PcmFormat | None
+) -> None:
     """Any bytes at all are either heard, finite, in their places, or an AudioError."""
     try:
-        pipe = Pipe(Dribble(data[:cut], [1, 7, 4000]))
+        pipe = Pipe(Dribble(data[:cut], [1, 7, 4000]), raw=raw)
     except AudioError:
         return
-    with np.errstate(over="ignore"):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
         heard_through(pipe)
 
 
 def test_a_lying_header_takes_no_memory() -> None:
-    """A chunk that claims 4 GiB and ends is refused without room being made for it."""
+    """A chunk that claims 4 GiB is refused at once, without room being made for it."""
     data = riff(chunk(b"LIST", b"x" * 100, 0xFFFFFFF0))
     tracemalloc.start()
     try:
-        with pytest.raises(AudioError), open_pipe(data) as stream:
+        with pytest.raises(AudioError, match="damaged"), open_pipe(data) as stream:
             read_wav_header(stream)
         assert tracemalloc.get_traced_memory()[1] < 10_000_000
     finally:
@@ -474,3 +532,327 @@ def test_a_writer_that_stops_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None
             back = next(seen)
         assert back == ("live", 500)
         assert list(seen) == []
+
+
+# --- raw samples ---------------------------------------------------------------------------------
+
+
+def lines_of(detector: Detector, pipe: Pipe) -> list[Line]:
+    """Monitor a pipe until it ends: all lines."""
+    collector = Collector()
+    Stream(detector, [pipe], [collector]).run()
+    return collector.lines
+
+
+@pytest.mark.parametrize("name", ["s16le", "f32le"])
+def test_raw_samples_give_the_segments_of_wav(
+    demo_detector: Detector, excerpt: Samples, name: str
+) -> None:
+    """Samples of two channels without a header, and with one: the same segments."""
+    kind, bits, tag = {"s16le": ("<i2", 16, 1), "f32le": ("<f4", 32, 3)}[name]
+    apart = np.stack([excerpt, -excerpt / 2], axis=1)
+    data = (apart * (32_767 if name == "s16le" else 1)).astype(kind).tobytes()
+    header = plain_format(8000, 2, bits, tag)
+    with_header = Pipe(io.BytesIO(riff(header, chunk(b"data", data, 0xFFFFFFFF))), channel=2)
+    without = Pipe(Dribble(data, [801]), channel=2, raw=raw_format(name, 8000, 2))
+    expected = segments(lines_of(demo_detector, with_header))
+    assert len(expected) == 5
+    assert segments(lines_of(demo_detector, without)) == expected
+    assert without.problem is None
+
+
+def test_samples_that_are_no_numbers_are_not_scored(
+    demo_detector: Detector, excerpt: Samples
+) -> None:
+    """Raw samples of every kind of nonsense give segments `not finite`, and valid JSON."""
+    sound = excerpt.copy()
+    [first, *_] = segments(lines_of(demo_detector, float_pipe(sound)))
+    place = round(8000 * (first["start_s"] + first["duration_s"] / 2))
+    signalling = np.frombuffer(b"\x01\x00\x80\x7f", "<f4")[0]
+    sound[place : place + 4] = np.nan, np.inf, -3e38, signalling
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        lines = lines_of(demo_detector, float_pipe(sound))
+    found = segments(lines)
+    assert [line["reason"] for line in found] == ["not finite"] + [None] * 4
+    assert found[0]["reconstruction_error"] is None
+    json.dumps(lines, allow_nan=False)
+
+
+def test_doubles_beyond_single_precision_are_not_finite() -> None:
+    """A 64-bit sample too large for 32 bits is marked, not warned about."""
+    samples = np.array([0.5, 1e300, -0.5]).tobytes()
+    data = riff(plain_format(bits=64, tag=3), chunk(b"data", samples))
+    with warnings.catch_warnings(), Pipe(io.BytesIO(data)) as pipe:
+        warnings.simplefilter("error")
+        [block] = pipe.blocks(threading.Event(), threading.Event())
+    assert list(block.not_finite) == [1]
+    assert list(block.samples) == [0.5, 0, -0.5]
+
+
+def float_pipe(sound: Samples) -> Pipe:
+    """Make a pipe of raw 32-bit samples."""
+    return Pipe(io.BytesIO(sound.astype("<f4").tobytes()), raw=raw_format("f32le", 8000, 1))
+
+
+@pytest.mark.parametrize("kind", [b"RIFF", b"RF64"])
+def test_wav_is_not_heard_as_raw_samples(kind: bytes) -> None:
+    """Who says raw and sends WAV is told to leave that out, with exit code 2."""
+    data = riff(plain_format(), chunk(b"data", b"\1\2" * 500), kind=kind)
+    with pytest.raises(AudioError, match=r"^The input is WAV.+ Leave out --format") as caught:
+        Pipe(Dribble(data, [5]), raw=raw_format("s16le", 8000, 1))
+    assert caught.value.exit_code == 2
+
+
+def test_no_raw_samples_at_all_are_refused() -> None:
+    """A writer that ends at once, as one that fails to start, is an AudioError."""
+    with pytest.raises(AudioError, match=r"^The input ended before any samples came\.$"):
+        Pipe(io.BytesIO(b""), raw=raw_format("s16le", 8000, 1))
+
+
+@pytest.mark.parametrize(
+    ("name", "rate_hz", "channels", "option"),
+    [
+        ("s16be", 8000, 1, "--format"),
+        ("s16le", 999, 1, "--rate"),
+        ("s16le", 768_001, 1, "--rate"),
+        ("f32le", 8000, 0, "--channels"),
+        ("f32le", 8000, 65, "--channels"),
+    ],
+)
+def test_impossible_raw_formats_are_refused(
+    name: str, rate_hz: int, channels: int, option: str
+) -> None:
+    """Numbers that no sound has are an InputError of one sentence that names the option."""
+    with pytest.raises(InputError, match=rf"^{option} takes .+\.$"):
+        raw_format(name, rate_hz, channels)
+
+
+def test_raw_formats_at_the_limits_are_taken() -> None:
+    """The smallest and largest rate and number of channels can be heard."""
+    assert raw_format("s16le", 1000, 1) == PcmFormat(1000, 1, "<i2")
+    assert raw_format("f32le", 768_000, 64) == PcmFormat(768_000, 64, "<f4")
+
+
+# --- how it ends ---------------------------------------------------------------------------------
+
+SOUND = bytes(range(250)) * 4
+STEREO = raw_format("s16le", 8000, 2)
+BYTES_24 = plain_format(bits=24)
+ENDS = {
+    "raw, whole": (SOUND, STEREO, 250, None),
+    "raw, cut in a frame": (SOUND[:-1], STEREO, 249, "ended in the middle of a sample"),
+    "raw, a zero too many": (SOUND + b"\0", STEREO, 250, "ended in the middle of a sample"),
+    "raw, less than a frame": (b"\1\2\3", STEREO, 0, "ended before any samples came"),
+    "cut in a frame": (
+        riff(plain_format(), chunk(b"data", SOUND[:-1], 0xFFFFFFFF)),
+        None, 499, "ended in the middle of a sample",
+    ),
+    "odd and padded": (riff(BYTES_24, chunk(b"data", SOUND[:999] + b"\0", 0)), None, 333, None),
+    "even and more": (
+        riff(BYTES_24, chunk(b"data", SOUND[:996] + b"\0", 0)),
+        None, 332, "ended in the middle of a sample",
+    ),
+    "no samples": (
+        riff(plain_format(), chunk(b"data", b"", 0xFFFFFFFF)),
+        None, 0, "ended before any samples came",
+    ),
+    "length of half a frame more": (
+        riff(plain_format(), chunk(b"data", SOUND[:999]) + b"\0"), None, 499, None
+    ),
+    "cut": (riff(plain_format(), chunk(b"data", SOUND, 1001)), None, 500, "is cut short"),
+    "cut RF64": (long_form(SOUND, 5_000_000_000), None, 500, "is cut short"),
+    "a second WAV": (
+        riff(plain_format(), chunk(b"data", SOUND)) + riff(plain_format(), size=28),
+        None, 500, "goes on after",
+    ),
+    "a second WAV, padded": (
+        riff(BYTES_24, chunk(b"data", SOUND[:999])) + b"\0" + riff(BYTES_24, SOUND),
+        None, 333, "goes on after",
+    ),
+    "more sound": (
+        riff(plain_format(), chunk(b"data", SOUND)) + SOUND, None, 500, "goes on after"
+    ),
+    "more, softly": (
+        riff(plain_format(), chunk(b"data", SOUND)) + b"\xff\xff\1\0\2\0\0\0\0\0",
+        None, 500, "goes on after",
+    ),
+    "more sound that looks like a name": (
+        riff(plain_format(), chunk(b"data", SOUND)) + b"DATA" * 9, None, 500, "goes on after"
+    ),
+    "more samples": (
+        riff(plain_format(), chunk(b"data", SOUND), chunk(b"LIST", b"12"), chunk(b"data", SOUND)),
+        None, 500, "goes on after",
+    ),
+    "a byte more": (
+        riff(plain_format(), chunk(b"data", SOUND)) + b"\0", None, 500, "goes on after"
+    ),
+    "padded": (riff(BYTES_24, chunk(b"data", SOUND[:999])) + b"\0", None, 333, None),
+    "not padded": (
+        riff(BYTES_24, chunk(b"data", SOUND[:999]), chunk(b"LIST", b"12")), None, 333, None
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("data", "raw", "count", "problem"), ENDS.values(), ids=ENDS.keys())
+def test_ends_are_told_as_they_are(
+    data: bytes, raw: PcmFormat | None, count: int, problem: str | None
+) -> None:
+    """Whole frames are heard; of samples that are missing or unheard one sentence remains."""
+    pipe = Pipe(Dribble(data, [700, 1, 3]), raw=raw)
+    assert len(heard_through(pipe)) == count
+    if problem is None:
+        assert pipe.problem is None
+    else:
+        assert pipe.problem is not None
+        assert pipe.problem.startswith(f"stdin {problem}")
+        assert pipe.problem.endswith(".")
+
+
+def test_a_cut_pipe_is_exit_code_1(
+    run: Run, parse: Parse, wav: Callable[..., bytes], demo_model: Path, excerpt: Samples
+) -> None:
+    """What came before the cut is told, the tail flushed; then one sentence, and exit 1."""
+    data = wav(excerpt, 8000)
+    whole = run("monitor", demo_model, "--input", "-", stdin=data)
+    cut = run("monitor", demo_model, "--input", "-", stdin=data[:-200])
+    assert (whole.returncode, cut.returncode) == (0, 1)
+    assert "offkey: stdin is cut short" in cut.stderr
+    assert len(segments(parse(cut.stdout))) == len(segments(parse(whole.stdout)))
+
+
+class Broken(Dribble):
+    """An input that fails at its end, as a socket does whose other end was reset."""
+
+    def read(self, n: int = -1, /) -> bytes:
+        """Give up to `n` bytes, or fail."""
+        part = super().read(n)
+        if not part:
+            raise ConnectionResetError(104, "Connection reset by peer")
+        return part
+
+
+def test_an_input_that_fails_is_a_problem() -> None:
+    """When reading fails, what came is heard and the source ends with a sentence."""
+    pipe = Pipe(Broken(SOUND, [100]), raw=STEREO)
+    assert len(heard_through(pipe)) == 250
+    assert pipe.problem == "stdin cannot be read any more (Connection reset by peer)."
+
+
+# --- descriptors and the reading thread ----------------------------------------------------------
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait for far longer than it may take."""
+    limit = time.monotonic() + 20
+    while not holds():
+        assert time.monotonic() < limit
+        time.sleep(0.01)
+
+
+def readers() -> list[threading.Thread]:
+    """List the reading threads that there are."""
+    return [thread for thread in threading.enumerate() if thread.name == "offkey-pipe"]
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[io.FileIO, int]]:
+    """Make a real pipe: its reading end as `take_stdin` gives it, and the descriptor to write."""
+    wait_until(lambda: not readers())
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=0) as stream:
+        yield stream, writing
+        with contextlib.suppress(OSError):
+            os.close(writing)
+        wait_until(lambda: not readers())
+
+
+def sizes_of(pipe: Pipe) -> Iterator[int]:
+    """Give the sizes of a pipe's blocks, except of the empty ones."""
+    for block in pipe.blocks(threading.Event(), threading.Event()):
+        if len(block.samples):
+            yield len(block.samples)
+
+
+def test_a_silent_writer_holds_no_thread(ends: tuple[io.FileIO, int]) -> None:
+    """Closed while its writer waits, a pipe leaves no thread, no descriptor and no complaint."""
+    stream, writing = ends
+    os.write(writing, riff(plain_format(), chunk(b"data", SOUND, 5000)))
+    with Pipe(stream) as pipe:
+        assert next(sizes_of(pipe)) == 500
+        assert len(readers()) == 1
+    wait_until(lambda: not readers())
+    assert stream.closed
+    assert pipe.problem is None
+
+
+def test_a_flood_holds_no_thread(ends: tuple[io.FileIO, int]) -> None:
+    """Closed while its writer floods it, a pipe leaves no thread, and its writer is told."""
+    stream, writing = ends
+    told = threading.Event()
+
+    def flood() -> None:
+        with contextlib.suppress(BrokenPipeError):
+            while True:
+                os.write(writing, SOUND)
+        told.set()
+
+    threading.Thread(target=flood, daemon=True).start()
+    pipe = Pipe(stream, raw=STEREO)
+    with pipe:
+        next(sizes_of(pipe))
+        wait_until(pipe._queue.full)
+    wait_until(lambda: not readers())
+    wait_until(told.is_set)
+    assert pipe.problem is None
+
+
+def test_a_pause_of_a_non_blocking_writer_is_not_its_end(ends: tuple[io.FileIO, int]) -> None:
+    """Where another program made the pipe non-blocking, nothing to read yet is not the end."""
+    stream, writing = ends
+    os.set_blocking(stream.fileno(), False)
+    late = threading.Timer(0.1, os.write, (writing, SOUND))
+    late.start()
+    pipe = Pipe(stream, raw=STEREO)
+    with pipe:
+        sizes = sizes_of(pipe)
+        count = next(sizes)
+        os.write(writing, SOUND)
+        while count < 500:
+            count += next(sizes)
+        os.close(writing)
+        assert list(sizes) == []
+    assert pipe.problem is None
+
+
+def test_pieces_are_heard_at_once(ends: tuple[io.FileIO, int]) -> None:
+    """A piece that has come is heard before the next one does, however small."""
+    stream, writing = ends
+    os.write(writing, riff(plain_format(rate_hz=48_000)) + b"data\xff\xff\xff\xff")
+    with Pipe(stream) as pipe:
+        sizes = sizes_of(pipe)
+        for n in (960, 1, 4800, 17, 960):
+            os.write(writing, b"\1\2" * n)
+            assert next(sizes) == n
+
+
+def test_tiny_pieces_are_gathered(
+    ends: tuple[io.FileIO, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A writer of single samples does not make as many blocks."""
+    monkeypatch.setattr(pipe_module, "GATHER_S", 0.5)
+    stream, writing = ends
+
+    def write() -> None:
+        for _ in range(200):
+            os.write(writing, b"\1\2")
+            time.sleep(0.001)
+        os.close(writing)
+
+    os.write(writing, b"\1\2" * 6)
+    pipe = Pipe(stream, raw=raw_format("s16le", 48_000, 1))
+    threading.Thread(target=write, daemon=True).start()
+    with pipe:
+        found = list(sizes_of(pipe))
+    assert sum(found) == 206
+    assert len(found) < 100
