@@ -97,6 +97,7 @@ class Microphone:
         self._opened_at_s = self._heard_at_s = 0.0
         self._tries = 0
         """How often it was opened, or tried to be, since sound last came."""
+        self._next_try_s = 0.0
         self._cause = "stall"
 
     @property
@@ -105,6 +106,14 @@ class Microphone:
         if self.state in _LOST:
             return f"{self.name!r} was lost and had not come back."
         return None
+
+    @property
+    def detail(self) -> str:
+        """While it is lost: how often it was tried, and when again."""
+        if self.state != "reconnecting" or not self._tries:
+            return ""
+        in_s = max(0.0, self._next_try_s - self._driver.now_s())
+        return f"attempt {self._tries:,} failed, next in {in_s:.0f} s"
 
     @property
     def began(self) -> datetime | None:
@@ -229,7 +238,7 @@ class Microphone:
     def _hold_off(self, stop: Flag) -> Iterator[Block]:
         """Let the pause before the next try pass; there is none before the first."""
         pause_s = (0.0, *_PAUSES_S)[min(self._tries, len(_PAUSES_S))]
-        until_s = self._driver.now_s() + pause_s
+        self._next_try_s = until_s = self._driver.now_s() + pause_s
         while self._driver.now_s() < until_s and not (stop.is_set() or self._driver.has_ended):
             self._driver.wait(threading.Event(), IDLE_S)
             yield self._nothing()

@@ -96,6 +96,7 @@ class Pipe:
 
     is_live = True
     length_s = None
+    detail = ""
 
     def __init__(
         self,

@@ -7,14 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from model.audio import Samples, input_state
-from monitor.events import Heard
 from monitor.ledger import Account
 
 DEAD_S = 2.0
 """So long a live input must be digital zero, or silent, to be in that state."""
-
-RECENT = 500
-"""So many segments the screen looks back on."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +21,8 @@ class Snapshot:
     state: str = "opening"
     """`opening`, `warming up`, `live`, `digital zero`, `silent`, `playing`, `paused`, `stalled`,
     `reconnecting`, `ended`."""
+    detail: str = ""
+    """A few words more about the state, as of an attempt to open the device again."""
     rate_hz: int = 0
     position_s: float = 0.0
     """How far the source has been heard."""
@@ -41,8 +39,6 @@ class Snapshot:
     alarms: int = 0
     account: Account = field(default_factory=Account)
     """What became of all that was heard, of all sources so far."""
-    recent: tuple[Heard, ...] = ()
-    """The newest segments, oldest first."""
     finished: bool = False
     problem: str | None = None
     """One sentence where something went wrong."""

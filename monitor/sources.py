@@ -66,6 +66,10 @@ class Source(Protocol):
         """`live` while sound comes; else `opening`, `stalled` or `reconnecting`."""
 
     @property
+    def detail(self) -> str:
+        """A few words more about the state, or none."""
+
+    @property
     def problem(self) -> str | None:
         """One sentence where the source ended before its time."""
 
@@ -96,6 +100,7 @@ class AudioFile:
     is_live = False
     began = None
     state = "live"
+    detail = ""
 
     def __init__(self, path: str, speed: float = math.inf) -> None:
         self.name = as_text(path)

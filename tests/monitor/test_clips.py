@@ -125,7 +125,7 @@ class Given:
     """A source that gives the blocks that it was given."""
 
     name, is_live, length_s = "given", False, None
-    state, problem, began = "live", None, None
+    state, detail, problem, began = "live", "", None, None
     now = datetime(2026, 1, 2, tzinfo=UTC)
 
     def __init__(self, rate_hz: int, blocks: list[Block]) -> None:

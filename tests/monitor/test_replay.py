@@ -308,7 +308,7 @@ from monitor.terminal import stop_on_signals
 
 class Waiting:
     name, rate_hz, is_live, length_s = "waiting", 8000, False, None
-    state, problem, began = "live", None, None
+    state, detail, problem, began = "live", "", None, None
     def __enter__(self): return self
     def __exit__(self, *exc): pass
     def blocks(self, stop, paused):
