@@ -229,11 +229,11 @@ def label(model: str, cluster: int, name: str) -> None:
 @click.command()
 def devices() -> None:
     """List the sound devices that can be monitored."""
-    from monitor.devices import list_devices
+    from monitor.portaudio import PortAudio
     from monitor.terminal import quiet_libraries
 
     with quiet_libraries():
-        found = list_devices()
+        found = PortAudio().devices()
     if not found:
         click.echo("There is no sound device with an input.", err=True)
     for device in found:

@@ -41,15 +41,19 @@ class PortAudio:
         return self._stream is not None and self._stream.active
 
     def find(self, name: str | None) -> Device:
-        """The device that a name means, among those known since the last `refresh`.
+        """The device that a name means, among those known since the last `refresh`."""
+        return devices.find_device(name, self.devices())
+
+    def devices(self) -> list[Device]:
+        """As `list_devices`. Raises DeviceError.
 
         The first time PortAudio starts, which a frozen sound server keeps from ending.
         """
         try:
-            known = self._calls.run(devices.list_devices, _OPEN_LIMIT_S)
+            known: list[Device] = self._calls.run(devices.list_devices, _OPEN_LIMIT_S)
         except TimeoutError as error:
             raise DeviceError(f"The sound system does not answer: {error}.") from error
-        return devices.find_device(name, known)
+        return known
 
     def refresh(self, stop: Flag) -> None:
         """PortAudio freezes its list of devices when it starts: start it anew."""

@@ -157,6 +157,8 @@ class Stream:
             self._break(block)
         if not self._hold(block) and len(block.samples):
             self._process(block)
+        if self._source.detail != self._snapshot.detail:
+            self._publish(detail=self._source.detail)
         self._enter(self._current_state())
 
     def _settle(self) -> None:

@@ -37,7 +37,9 @@ class Run:
     """Processor time over elapsed time."""
     peak_mb: float
     growth_mb: float
-    """Resident memory at the end less that after the first minute, of audio or of time."""
+    """Resident memory at the end less that after the first minute of time."""
+    course_mb: list[float]
+    """The same at each tenth of the sound, less that after its first minute."""
     threads: int
     descriptors: int
     """More than after the first minute."""
@@ -64,10 +66,16 @@ def main() -> int:
         write_model(model, calibrate([str(DEMO / "reference")], Settings(maps=False)))
         if asked.hours:
             long = write_long(folder / "long.flac", asked.hours * 3600)
-            tell(f"replay of {asked.hours:g} h", run(["replay", model, long, "--speed", "max"]))
+            tell(
+                f"replay of {asked.hours:g} h",
+                run(["replay", model, long, "--speed", "max"], 360 * asked.hours),
+            )
         if asked.minutes:
             live = write_long(folder / "live.flac", asked.minutes * 60, 48_000)
-            tell(f"microphone, {asked.minutes:g} min", run(["monitor", model, "--rehearse", live]))
+            tell(
+                f"microphone, {asked.minutes:g} min",
+                run(["monitor", model, "--rehearse", live], 6 * asked.minutes),
+            )
     return 0
 
 
@@ -84,7 +92,7 @@ def write_long(path: Path, length_s: float, rate_hz: int | None = None) -> Path:
     return path
 
 
-def run(arguments: list[str | Path]) -> Run:
+def run(arguments: list[str | Path], tenth_s: float) -> Run:
     """Run `offkey` headless and look at its process with every line that it writes."""
     command = Path(sys.executable).with_name("offkey")
     began = time.monotonic()
@@ -97,6 +105,7 @@ def run(arguments: list[str | Path]) -> Run:
     assert process.stdout is not None
     assert process.stderr is not None
     first, last, peak_mb, segments, reached_s = None, None, 0.0, 0, 0.0
+    course_mb: list[float] = []
     for text in process.stdout:
         line = json.loads(text)
         if line["type"] != "segment":
@@ -105,9 +114,12 @@ def run(arguments: list[str | Path]) -> Run:
         last = _usage(process.pid) or last
         if last is not None:
             peak_mb = max(peak_mb, last.resident_mb)
-        if reached_s >= 60 and first is None:
+        if last is not None and reached_s >= 60 and reached_s >= len(course_mb) * tenth_s:
+            course_mb.append(last.resident_mb)
+        if time.monotonic() - began >= 60 and first is None:
             first = last
     summary = process.stderr.read().strip()
+    first = first or last
     if process.wait() or first is None or last is None:
         raise SystemExit(f"offkey ended with {process.returncode}: {summary}")
     wall_s = time.monotonic() - began
@@ -118,6 +130,7 @@ def run(arguments: list[str | Path]) -> Run:
         last.processor_s / wall_s,
         peak_mb,
         last.resident_mb - first.resident_mb,
+        [mb - course_mb[0] for mb in course_mb[1:]],
         last.threads - first.threads,
         last.descriptors - first.descriptors,
         summary,
@@ -145,7 +158,8 @@ def tell(name: str, run: Run) -> None:
         f"{name}: {run.segments:,} segments, {run.audio_s / run.wall_s:,.0f} times real time, "
         f"{100 * run.core_share:.2f} % of a core, peak {run.peak_mb:.1f} MB\n"
         f"  after the first minute: {run.growth_mb:+.2f} MB, {run.threads:+d} threads, "
-        f"{run.descriptors:+d} descriptors\n  {run.summary}",
+        f"{run.descriptors:+d} descriptors\n  after the first minute of sound, each tenth: "
+        f"{' '.join(f'{mb:+.2f}' for mb in run.course_mb)} MB\n  {run.summary}",
         flush=True,
     )
 

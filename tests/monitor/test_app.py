@@ -130,7 +130,7 @@ class Scripted:
     began: datetime | None = None
     rate_hz = 8000
     problem: str | None = None
-    state = "live"
+    state, detail = "live", ""
 
     def __init__(self, name: str = "script", error: Exception | None = None) -> None:
         self.name = name

@@ -1,13 +1,15 @@
 """The microphone against a made-up PortAudio: losses, stalls, names, and no sound at all.
 
-The clock is made up too, so that nothing here depends on how fast the machine is.
+The clock is made up too, so that nothing here depends on how fast the machine is. Long, because
+every row of the table of what devices do is one test here, beside what goes wrong on the way back.
 """
 
 from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -21,19 +23,24 @@ from numpy.typing import NDArray
 from model.audio import Block
 from model.detector import Detector
 from model.errors import DeviceError, InputError, OffkeyError
-from monitor import devices, microphone
-from monitor.devices import find_device, list_devices
+from monitor import clock as clock_module
+from monitor import devices
+from monitor import microphone as microphone_module
+from monitor import portaudio as portaudio_module
+from monitor.devices import BLOCK_S, find_device, list_devices
 from monitor.events import Event
-from monitor.microphone import Microphone
+from monitor.microphone import HAND_OVER_S, Microphone
 from monitor.sinks import Sink, to_json
+from monitor.snapshot import Snapshot
 from monitor.stream import Stream
 
 Samples = NDArray[np.float32]
 Outcome = subprocess.CompletedProcess[str]
 Run = Callable[..., Outcome]
 Line = dict[str, Any]
-RATE_HZ, N = 8000, 160
-"""A block of the device: 20 ms at 8,000 Hz."""
+RATE_HZ = 8000
+N = round(BLOCK_S * RATE_HZ)
+"""A block of the device."""
 
 
 class Clock:
@@ -59,6 +66,7 @@ class FakeStream:
         self.asked = asked
         self.active = False
         self.closed = False
+        self._rng = np.random.default_rng(0)
         self._buffer = np.zeros((0, 0), np.float32)
 
     def start(self) -> None:
@@ -78,6 +86,21 @@ class FakeStream:
         self.audio.clock.now += n / RATE_HZ
         self._buffer.resize((n, len(channels)), refcheck=False)
         self._buffer[:] = channels
+        self._hand_over(n, overflow)
+
+    def play(self, samples: Samples, overflow: bool = False) -> None:
+        """Hand sound over, the same on both channels, in whole blocks; the flag is the first's."""
+        for i in range(0, len(samples) - N + 1, N):
+            self.audio.clock.now += N / RATE_HZ
+            self._buffer = np.repeat(samples[i : i + N, None], 2, axis=1)
+            self._hand_over(N, overflow and i == 0)
+
+    def hum(self, seconds: float, overflow: bool = False) -> None:
+        """Hand quiet noise over, in which no sound stands out."""
+        noise = 1e-4 * self._rng.normal(size=round(seconds * RATE_HZ))
+        self.play(noise.astype(np.float32), overflow)
+
+    def _hand_over(self, n: int, overflow: bool) -> None:
         self.asked["callback"](self._buffer, n, None, SimpleNamespace(input_overflow=overflow))
 
 
@@ -130,6 +153,9 @@ class FakePortAudio:
     def _initialize(self) -> None:
         self._listed = self._list()
 
+    def _exit_handler(self) -> None:
+        raise AssertionError("it would wait for a sound server that hangs")
+
 
 @pytest.fixture
 def audio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
@@ -137,8 +163,8 @@ def audio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     clock = Clock()
     fake = FakePortAudio(clock)
     monkeypatch.setattr(devices, "load_sounddevice", lambda: fake)
-    monkeypatch.setattr(microphone, "time", clock)
-    monkeypatch.setattr(microphone, "IDLE_S", 0.001)
+    monkeypatch.setattr(clock_module, "now_s", clock.monotonic)
+    monkeypatch.setattr(microphone_module, "IDLE_S", 0.001)
     return fake
 
 
@@ -187,9 +213,10 @@ def test_blocks_are_the_mean_of_the_channels_in_order(
 
 
 def test_the_device_is_asked_for_its_own_rate_and_short_blocks(audio: FakePortAudio) -> None:
-    """The stream is opened at the device's rate, as floats, in blocks of 20 ms."""
+    """The stream is opened at the device's rate, as floats, in blocks of 50 ms at most."""
     with Microphone():
         asked = audio.streams[0].asked
+    assert BLOCK_S <= 0.05
     assert (asked["samplerate"], asked["dtype"], asked["blocksize"]) == (RATE_HZ, "float32", N)
     assert asked["device"] == 1
 
@@ -255,14 +282,52 @@ def test_a_full_hand_over_drops_the_oldest_and_counts_it(
     [stream] = audio.streams
     stream.feed(0.1, 0.1)
     next_sound(blocks)
-    for i in range(600):
+    room = round(HAND_OVER_S / BLOCK_S)
+    for i in range(room + 100):
         stream.feed(i / 1000, i / 1000)
     block = next(blocks)
     assert (block.lost, block.cause, block.start) == (100 * N, "overflow", 101 * N)
     assert block.samples[0] == pytest.approx(0.1)
-    rest = [next(blocks) for _ in range(499)]
+    rest = [next(blocks) for _ in range(room - 1)]
     assert {b.lost for b in rest} == {0}
-    assert rest[-1].end == 601 * N
+    assert rest[-1].end == (room + 101) * N
+    assert len(next(blocks).samples) == 0
+
+
+@pytest.mark.parametrize("lost_s", [0.08, 0.3, 1.7])
+def test_what_nobody_reports_is_found_by_the_clock(
+    audio: FakePortAudio, listening: Listening, lost_s: float
+) -> None:
+    """Blocks that are late all at once, and stay so, tell of a loss: once, and how long it was."""
+    source, blocks = listening
+    [stream] = audio.streams
+    stream.hum(3.0)
+    audio.clock.now += lost_s
+    stream.hum(3.0)
+    heard = [next_sound(blocks) for _ in range(2 * round(3.0 / BLOCK_S))]
+    [gap] = [block for block in heard if block.lost]
+    assert gap.cause == "clock"
+    assert gap.lost == pytest.approx(lost_s * RATE_HZ, abs=1)
+    assert 3.0 <= (gap.start - gap.lost) / RATE_HZ <= 4.2
+    assert all(after.start - after.lost == before.end for before, after in pairwise(heard))
+    assert source.state == "live"
+
+
+def test_callbacks_that_were_held_up_are_no_loss(
+    audio: FakePortAudio, listening: Listening
+) -> None:
+    """Callbacks that come 1.5 s late, but all of them, are heard as if they had been in time."""
+    source, blocks = listening
+    [stream] = audio.streams
+    stream.hum(3.0)
+    at_s = audio.clock.now + 1.5
+    for _ in range(round(1.5 / BLOCK_S)):
+        audio.clock.now = at_s
+        stream._hand_over(N, overflow=False)
+    stream.hum(3.0)
+    heard = [next_sound(blocks) for _ in range(round(6.0 / BLOCK_S) + round(1.5 / BLOCK_S))]
+    assert {block.lost for block in heard} == {0}
+    assert source.state == "live"
 
 
 # --- stalls --------------------------------------------------------------------------------------
@@ -309,8 +374,8 @@ def test_a_device_that_stalls_is_opened_again_by_name(
     block = next_sound(blocks)
     assert source.state == "live"
     assert block.cause == "stall"
-    # The first block ended at 1000.02 on the clock; this one began at `before`.
-    assert block.lost == pytest.approx((before - 1000.02) * RATE_HZ, abs=1)
+    # The first block ended a block after 1000 on the clock; this one began at `before`.
+    assert block.lost == pytest.approx((before - 1000.0) * RATE_HZ - N, abs=1)
     assert block.start == first.end + block.lost
 
 
@@ -386,7 +451,7 @@ def test_it_may_come_back_at_another_rate(audio: FakePortAudio, listening: Liste
     """Places then count at the new rate; the time line goes on where the clock is."""
     source, blocks = listening
     [stream] = audio.streams
-    for _ in range(50):
+    for _ in range(round(1 / BLOCK_S)):
         stream.feed(0.1, 0.1)
         next_sound(blocks)
     stream.active = False
@@ -398,6 +463,112 @@ def test_it_may_come_back_at_another_rate(audio: FakePortAudio, listening: Liste
     block = next_sound(blocks)
     assert block.end / source.rate_hz == pytest.approx(5.0, abs=0.05)
     assert block.lost / source.rate_hz == pytest.approx(4.0, abs=0.05)
+
+
+def test_blocks_of_an_abandoned_device_are_nobodys(
+    audio: FakePortAudio, listening: Listening
+) -> None:
+    """What a device brings after it was given up gets neither heard nor counted."""
+    source, blocks = listening
+    [old] = audio.streams
+    old.feed(0.1, 0.1)
+    next_sound(blocks)
+    audio.clock.now += 2.1
+    states_until_open(audio, source, blocks)
+    new = audio.streams[-1]
+    old.feed(0.9, 0.9)
+    new.feed(0.2, 0.2)
+    old.feed(0.9, 0.9)
+    new.feed(0.3, 0.3)
+    first, second = next_sound(blocks), next_sound(blocks)
+    assert first.samples[0] == pytest.approx(0.2)
+    assert second.samples[0] == pytest.approx(0.3)
+    assert (second.lost, second.start) == (0, first.end)
+
+
+@pytest.mark.parametrize("stays_active", [True, False])
+def test_a_device_that_opens_and_brings_nothing_is_not_back(
+    audio: FakePortAudio,
+    listening: Listening,
+    monkeypatch: pytest.MonkeyPatch,
+    stays_active: bool,
+) -> None:
+    """It is opened again with growing pauses, told as lost once, and lost until sound comes."""
+    source, blocks = listening
+    [stream] = audio.streams
+    stream.feed(0.1, 0.1)
+    next_sound(blocks)
+    opened_s: list[float] = []
+
+    def start(self: FakeStream) -> None:
+        self.active = stays_active
+        opened_s.append(audio.clock.now)
+
+    with_sound = FakeStream.start
+    monkeypatch.setattr(FakeStream, "start", start)
+    stream.active = False
+    states = ["live"]
+    for _ in range(600):
+        next(blocks)
+        if source.state != states[-1]:
+            states.append(source.state)
+        audio.clock.now += 0.5
+    assert states == ["live", "stalled", "reconnecting"]
+    pauses = np.diff(opened_s)
+    assert len(pauses) >= 5
+    assert all(after >= before - 1.1 for before, after in pairwise(pauses))
+    assert pauses[-1] >= 29
+    monkeypatch.setattr(FakeStream, "start", with_sound)
+    states_until_open(audio, source, blocks)
+    assert source.problem is not None
+    audio.streams[-1].feed(0.1, 0.1)
+    block = next_sound(blocks)
+    assert block.lost >= 300 * RATE_HZ
+    assert block.cause == "device"  # for which it was lost at first
+    problem = source.problem
+    assert problem is None
+    assert source.state == "live"
+
+
+def test_another_device_is_not_taken_for_the_lost_one(
+    audio: FakePortAudio, listening: Listening
+) -> None:
+    """While a device is away, one whose longer name contains its name stays untouched."""
+    source, blocks = listening
+    audio.streams[0].feed(0.1, 0.1)
+    next_sound(blocks)
+    audio.streams[0].active = False
+    audio.names[1] = f"2nd {source.name}"
+    for _ in range(300):
+        next(blocks)
+        audio.clock.now += 0.1
+    assert (len(audio.streams), source.state) == (1, "reconnecting")
+    audio.names[1] = source.name
+    states_until_open(audio, source, blocks)
+
+
+def test_an_opening_that_takes_long_leaves_the_first_block_its_time(
+    audio: FakePortAudio, listening: Listening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first block has five seconds from when the device is open, not from when it was asked."""
+    source, blocks = listening
+    [stream] = audio.streams
+    stream.feed(0.1, 0.1)
+    next_sound(blocks)
+
+    def start(self: FakeStream) -> None:
+        self.active = True
+        audio.clock.now += 4.5
+
+    monkeypatch.setattr(FakeStream, "start", start)
+    stream.active = False
+    states_until_open(audio, source, blocks)
+    audio.clock.now += 3.0
+    for _ in range(3):
+        next(blocks)
+    assert len(audio.streams) == 2
+    audio.streams[-1].feed(0.1, 0.1)
+    assert next_sound(blocks).lost > 7 * RATE_HZ
 
 
 def test_a_stop_ends_the_waiting(audio: FakePortAudio) -> None:
@@ -417,19 +588,21 @@ def test_a_call_that_hangs_is_left_behind(
     audio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A device whose opening hangs is an error after a while; one whose closing hangs is left."""
-    monkeypatch.setattr(microphone, "FIRST_BLOCK_S", 0.05)
-    monkeypatch.setattr(microphone, "_LONGEST_CALL_S", 0.05)
+    monkeypatch.setattr(portaudio_module, "_OPEN_LIMIT_S", 0.05)
+    monkeypatch.setattr(microphone_module, "_CLOSE_LIMIT_S", 0.05)
     forever = threading.Event()
 
     def hang(*_: Any, **__: Any) -> None:
         forever.wait(60)
 
     monkeypatch.setattr(FakeStream, "abort", hang)
+    began_s = time.monotonic()
     with Microphone():
         pass
     monkeypatch.setattr(FakeStream, "start", hang)
     with pytest.raises(DeviceError, match="cannot be opened"), Microphone():
         pass
+    assert time.monotonic() - began_s < 30
     forever.set()
 
 
@@ -495,13 +668,13 @@ def test_an_overflow_is_a_gap_line(audio: FakePortAudio, running: Running) -> No
     """The lines tell the gap: where it began, how long it was, why."""
     stream, collector, _ = running
     device = opened(audio, 1)
-    for _ in range(100):
-        device.feed(0.001, 0.001)
+    device.hum(2.0)
     audio.clock.now += 0.5
-    device.feed(0.001, 0.001, overflow=True)
+    device.hum(BLOCK_S, overflow=True)
     gap = collector.wait_for(type="gap")
     assert gap == {"type": "gap", "start_s": 2.0, "lost_s": 0.5, "cause": "overflow"}
-    assert stream.snapshot.lost_s == 0.5
+    assert stream.snapshot.account.lost_s == 0.5
+    assert stream.snapshot.account.lost_by_clock_s == 0.0
     assert collector.wait_for(type="state", state="live")
 
 
@@ -511,20 +684,10 @@ def test_a_sound_across_a_gap_is_not_scored(
     """A sound that lost a part of itself is a segment with the reason `gap`."""
     _, collector, _ = running
     device = opened(audio, 1)
-    rng = np.random.default_rng(0)
-
-    def play(samples: Samples, overflow: bool = False) -> None:
-        for i in range(0, len(samples) - N + 1, N):
-            frames = np.repeat(samples[i : i + N, None], 2, axis=1)
-            audio.clock.now += N / RATE_HZ
-            status = SimpleNamespace(input_overflow=overflow and i == 0)
-            device.asked["callback"](frames, N, None, status)
-
-    quiet = (1e-4 * rng.normal(size=2 * RATE_HZ)).astype(np.float32)
-    play(quiet)
-    play(excerpt[7640:9600])
+    device.hum(2.0)
+    device.play(excerpt[7640:9600])
     audio.clock.now += 0.3
-    play(quiet, overflow=True)
+    device.hum(2.0, overflow=True)
     segment = collector.wait_for(type="segment")
     assert (segment["verdict"], segment["reason"]) == ("not scored", "gap")
     assert segment["p"] is None
@@ -535,20 +698,19 @@ def test_states_of_a_stall_are_lines(audio: FakePortAudio, running: Running) -> 
     """`stalled`, `reconnecting` and, after the gap, `live` again are told in this order."""
     _, collector, _ = running
     device = opened(audio, 1)
-    for _ in range(100):
-        device.feed(0.001, 0.001)
+    device.hum(2.0)
     collector.wait_for(type="state", state="live")
     device.active = False
     collector.wait_for(type="state", state="reconnecting")
     again = opened(audio, 2)
     audio.clock.now += 4.0
-    for _ in range(100):
-        again.feed(0.001, 0.001)
+    again.hum(2.0)
     gap = collector.wait_for(type="gap")
     assert gap["cause"] == "device"
     assert gap["lost_s"] >= 4.0
     states = [line["state"] for line in collector.lines if line["type"] == "state"]
-    assert [s for s in states if s != "warming up"][:3] == ["live", "stalled", "reconnecting"]
+    told = [state for state in states if state not in ("opening", "warming up")]
+    assert told[:3] == ["live", "stalled", "reconnecting"]
     at = collector.lines.index(gap)
     collector.wait_for(after=at, type="state", state="live")
 
@@ -567,6 +729,233 @@ def test_input_that_is_lost_at_the_end_is_a_problem(audio: FakePortAudio, runnin
     assert stream.snapshot.problem is not None
 
 
+def waiting(threads: Sequence[threading.Thread]) -> list[threading.Thread]:
+    """Those that wait for PortAudio, the ones that were there before aside."""
+    return [
+        thread
+        for thread in threading.enumerate()
+        if thread.name == "offkey-portaudio" and thread not in threads
+    ]
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait, for a minute at most, until something holds."""
+    ticks = threading.Event()
+    for _ in range(6000):
+        if holds():
+            return
+        ticks.wait(0.01)
+    raise AssertionError("it never came so far")
+
+
+@pytest.mark.parametrize("hung", ["abort", "start", "_terminate"])
+def test_leaving_takes_no_longer_while_calls_hang(
+    audio: FakePortAudio, running: Running, monkeypatch: pytest.MonkeyPatch, hung: str
+) -> None:
+    """Asked to end while a call into the sound server hangs, the stream ends all the same."""
+    stream, collector, thread = running
+    monkeypatch.setattr(portaudio_module, "_OPEN_LIMIT_S", 60.0)
+    monkeypatch.setattr(portaudio_module, "_REFRESH_LIMIT_S", 60.0)
+    device = opened(audio, 1)
+    device.hum(2.0)
+    collector.wait_for(type="state", state="live")
+    thawed, reached = threading.Event(), threading.Event()
+
+    def hang(*_: Any, **__: Any) -> None:
+        reached.set()
+        thawed.wait(60)
+
+    owner = FakePortAudio if hung == "_terminate" else FakeStream
+    monkeypatch.setattr(owner, hung, hang)
+    began_s = time.monotonic()
+    if hung != "abort":
+        device.active = False
+        assert reached.wait(60)
+    stream.stop()
+    thread.join(60)
+    assert time.monotonic() - began_s < 20
+    assert not thread.is_alive()
+    thawed.set()
+
+
+def test_sounds_before_a_loss_keep_their_time_of_day(
+    audio: FakePortAudio, running: Running, excerpt: Samples
+) -> None:
+    """A sound that ends with its device, which stays away, has the time of day at which it was."""
+    stream, collector, thread = running
+    device = opened(audio, 1)
+    before = datetime.now(UTC)
+    device.hum(2.0)
+    device.play(excerpt[7640:9600])
+    audio.broken = True
+    device.active = False
+    wait_until(lambda: audio.refreshed > 0)
+    collector.wait_for(type="state", state="reconnecting")
+    wait_until(lambda: not waiting([]))
+    audio.clock.now += 0.5
+    stream.stop()
+    thread.join(60)
+    segment = collector.wait_for(type="segment")
+    assert segment["reason"] == "gap"
+    # The made-up clock runs ahead of the time of day by the seconds that were fed at once.
+    assert abs((datetime.fromisoformat(segment["time"]) - before).total_seconds()) < 60
+
+
+def test_a_pause_while_the_device_changes_its_rate_is_accounted(
+    audio: FakePortAudio, running: Running
+) -> None:
+    """Paused while a device fails to open at another rate: every sample is counted, none twice."""
+    stream, collector, thread = running
+    device = opened(audio, 1)
+    device.hum(2.0)
+    collector.wait_for(type="state", state="live")
+    audio.rates[1] = 3.0 * RATE_HZ
+    audio.broken = True
+    device.active = False
+    collector.wait_for(type="state", state="reconnecting")
+    wait_until(lambda: audio.refreshed > 0 and not waiting([]))
+    stream.pause(True)
+    at = len(collector.lines)
+    collector.wait_for(after=at - 1, type="state", state="paused")
+    stream.stop()
+    thread.join(60)
+    account = stream.snapshot.account
+    assert account.total_s == pytest.approx(
+        account.scored_s
+        + account.not_scored_s
+        + account.silent_s
+        + account.lost_s
+        + account.paused_s,
+        abs=1e-9,
+    )
+    assert account.silent_s == pytest.approx(2.0)
+
+
+@pytest.mark.parametrize("freezes", [False, True])
+def test_exit_on_loss_ends_the_run(
+    audio: FakePortAudio, demo_detector: Detector, excerpt: Samples, freezes: bool
+) -> None:
+    """Instead of a second try: all is flushed, the loss is a gap, one sentence says why."""
+    collector, said = Collector(), list[str]()
+    stream = Stream(demo_detector, [Microphone()], [collector], said.append, exit_on_loss=True)
+    last: list[Snapshot] = []
+    thread = threading.Thread(target=lambda: last.append(stream.run()))
+    thread.start()
+    device = opened(audio, 1)
+    device.hum(2.0)
+    device.play(excerpt[7000:])
+    if freezes:
+        audio.clock.now += 2.5
+    else:
+        device.active = False
+    thread.join(60)
+    assert not thread.is_alive()
+    assert len(audio.streams) == 1
+    assert device.closed
+    assert last[0].problem is not None
+    assert said == [last[0].problem]
+    assert "--exit-on-loss" in said[0]
+    segments = [line for line in collector.lines if line["type"] == "segment"]
+    assert any(line["verdict"] != "not scored" for line in segments)
+    gaps = [line for line in collector.lines if line["type"] == "gap"]
+    assert [gap["cause"] for gap in gaps] == (["stall"] if freezes else [])
+    account = last[0].account
+    blocks = (len(excerpt) - 7000) // N + round(2.0 / BLOCK_S)
+    assert account.silent_s + account.scored_s + account.not_scored_s == pytest.approx(
+        blocks * BLOCK_S
+    )
+
+
+# --- what happens when the device goes away: a test for every row of the table -------------------
+
+
+def test_daemon_killed_or_its_only_sink_unloaded(audio: FakePortAudio, running: Running) -> None:
+    """Callbacks stop, the stream is not active: told at once; heard again when there is a list."""
+    stream, collector, _ = running
+    device = opened(audio, 1)
+    device.hum(2.0)
+    collector.wait_for(type="state", state="live")
+    whole = audio.names.copy(), audio.inputs.copy(), audio.rates.copy()
+    audio.names, audio.inputs, audio.rates = [], [], []
+    before_s = audio.clock.now
+    device.active = False
+    collector.wait_for(type="state", state="stalled")
+    assert audio.clock.now == before_s
+    wait_until(lambda: audio.refreshed > 0 and stream.snapshot.state == "reconnecting")
+    assert len(audio.streams) == 1
+    audio.names, audio.inputs, audio.rates = whole
+    audio.clock.now += 1.5
+    opened(audio, 2).hum(2.0)
+    gap = collector.wait_for(type="gap")
+    assert (gap["start_s"], gap["cause"]) == (2.0, "device")
+    assert gap["lost_s"] == pytest.approx(1.5)
+    collector.wait_for(after=collector.lines.index(gap), type="state", state="live")
+
+
+def test_another_source_exists(audio: FakePortAudio, running: Running) -> None:
+    """Callbacks go on, from the other source: nobody can tell, nothing is lost, it stays live."""
+    stream, collector, _ = running
+    device = opened(audio, 1)
+    device.hum(2.0)
+    collector.wait_for(type="state", state="live")
+    device._rng = np.random.default_rng(1)
+    device.hum(3.0)
+    wait_until(lambda: stream.snapshot.position_s >= 5.0)
+    assert stream.snapshot.state == "live"
+    assert (len(audio.streams), stream.snapshot.account.lost_s) == (1, 0.0)
+
+
+def test_source_suspended(audio: FakePortAudio, running: Running) -> None:
+    """Callbacks stop, the stream stays active: a stall within 3 s; opened again it is heard."""
+    _, collector, _ = running
+    device = opened(audio, 1)
+    device.hum(2.0)
+    collector.wait_for(type="state", state="live")
+    audio.clock.now += 3.0
+    collector.wait_for(type="state", state="stalled")
+    assert device.active or device.closed
+    opened(audio, 2).hum(2.0)
+    gap = collector.wait_for(type="gap")
+    assert (gap["start_s"], gap["lost_s"], gap["cause"]) == (2.0, pytest.approx(3.0), "stall")
+    collector.wait_for(after=collector.lines.index(gap), type="state", state="live")
+
+
+def test_daemon_frozen(
+    audio: FakePortAudio, running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every call hangs: a stall within 3 s, one thread waits however long, heard after the thaw."""
+    stream, collector, _ = running
+    monkeypatch.setattr(microphone_module, "_CLOSE_LIMIT_S", 0.01)
+    monkeypatch.setattr(portaudio_module, "_REFRESH_LIMIT_S", 0.01)
+    device = opened(audio, 1)
+    device.hum(2.0)
+    collector.wait_for(type="state", state="live")
+    others, thawed = waiting([]), threading.Event()
+    for owner, name in (
+        (FakeStream, "abort"),
+        (FakeStream, "close"),
+        (FakePortAudio, "_terminate"),
+    ):
+        monkeypatch.setattr(owner, name, lambda *_, **__: thawed.wait(60))
+    audio.clock.now += 3.0
+    collector.wait_for(type="state", state="stalled")
+    collector.wait_for(type="state", state="reconnecting")
+    for _ in range(20):
+        audio.clock.now += 31.0
+        time.sleep(0.02)
+        assert len(waiting(others)) == 1
+    assert stream.snapshot.state == "reconnecting"
+    assert len(audio.streams) == 1
+    thawed.set()
+    wait_until(lambda: not waiting(others))
+    audio.clock.now += 31.0
+    opened(audio, 2).hum(2.0)
+    gap = collector.wait_for(type="gap")
+    assert (gap["start_s"], gap["cause"]) == (2.0, "stall")
+    assert gap["lost_s"] > 600
+    collector.wait_for(after=collector.lines.index(gap), type="state", state="live")
+
+
 # --- names ---------------------------------------------------------------------------------------
 
 
@@ -582,21 +971,21 @@ def test_devices_with_inputs_are_listed(audio: FakePortAudio) -> None:
 @pytest.mark.parametrize("wanted", ["webcam mic", "Webcam", "WEB", "cam m"])
 def test_a_part_of_the_name_finds_the_device(audio: FakePortAudio, wanted: str) -> None:
     """A device is found by any part of its name, in any case."""
-    assert find_device(wanted).name == "Webcam mic"
+    assert find_device(wanted, list_devices()).name == "Webcam mic"
 
 
 def test_without_a_name_the_default_is_taken(audio: FakePortAudio) -> None:
     """No name is the system's default input; where there is none the choices are listed."""
-    assert find_device(None).index == 1
+    assert find_device(None, list_devices()).index == 1
     audio.default.device = (-1, 0)
     with pytest.raises(InputError, match=r"USB mic.*Webcam mic"):
-        find_device(None)
+        find_device(None, list_devices())
 
 
 def test_an_unknown_name_lists_the_choices(audio: FakePortAudio) -> None:
     """The error for a wrong name gives the right ones, and no loudspeaker."""
     with pytest.raises(InputError, match=r"'gramophone'.*USB mic.*Webcam mic") as caught:
-        find_device("gramophone")
+        find_device("gramophone", list_devices())
     assert "Loudspeaker" not in str(caught.value)
     assert caught.value.exit_code == 2
 
@@ -604,10 +993,10 @@ def test_an_unknown_name_lists_the_choices(audio: FakePortAudio) -> None:
 def test_an_ambiguous_name_lists_what_it_fits(audio: FakePortAudio) -> None:
     """A part that several names share is refused with these names; a whole name never is."""
     with pytest.raises(InputError, match=r"several.*USB mic.*Webcam mic"):
-        find_device("mic")
+        find_device("mic", list_devices())
     audio.names[1] = "Webcam mic 2"
     audio._initialize()
-    assert find_device("webcam MIC").index == 2
+    assert find_device("webcam MIC", list_devices()).index == 2
 
 
 def test_without_any_device_there_is_one_sentence(audio: FakePortAudio) -> None:
