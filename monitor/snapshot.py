@@ -7,10 +7,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from model.audio import Samples, input_state
+from monitor.events import Heard
 from monitor.ledger import Account
 
 DEAD_S = 2.0
 """So long a live input must be digital zero, or silent, to be in that state."""
+
+RECENT = 500
+"""So many segments the screen looks back on."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Snapshot:
     alarms: int = 0
     account: Account = field(default_factory=Account)
     """What became of all that was heard, of all sources so far."""
+    recent: tuple[Heard, ...] = ()
+    """The newest segments, oldest first."""
     finished: bool = False
     problem: str | None = None
     """One sentence where something went wrong."""
