@@ -47,9 +47,12 @@ class EventSegmenter:
         self._fresh = True
         self._begin(0)
 
-    def _begin(self, start: int, inside_sound: bool = False) -> None:
+    def _begin(self, start: int, inside_sound: bool = False, after_loss: bool = False) -> None:
         """Start a run of consecutive samples at an absolute index."""
-        self._run_start, self._inside_sound = start, inside_sound
+        # A sound goes on over a pause as long as the hang-over; one that was not under way before
+        # the loss may have begun in it where there is no room for its pre-roll.
+        reach = self._hang_over * self._frame if inside_sound else self._pre_roll
+        self._spans_loss_until = start + reach if after_loss else start - 1
         self._reason: str | None = None
         self._heard = Stretch(np.empty(0, np.float32), start)
         self._measured = start
@@ -102,7 +105,7 @@ class EventSegmenter:
         if self._opened is not None:
             self._reason = "gap"
             yield self._cut(self._opened, min(self._heard.end, self._opened + self._longest))
-        self._begin(start, inside_sound=was_open)
+        self._begin(start, inside_sound=was_open, after_loss=True)
 
     def _measure(self, step: int) -> None:
         """Energy of all whole steps that have been heard, a few frames smoothed into one.
@@ -166,8 +169,7 @@ class EventSegmenter:
             self._onset, self._active_end = start, self._decided
             self._first_opened = start
             self._open_floor_dbfs = power_dbfs(self._floor, self._gate.lowest_floor_dbfs)
-            late = self._inside_sound and start - self._run_start <= self._hang_over * self._frame
-            self._reason = "gap" if late else None
+            self._reason = "gap" if start <= self._spans_loss_until else None
 
     def _while_open(self, active: bool) -> Iterator[Segment]:
         assert self._opened is not None

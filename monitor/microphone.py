@@ -5,6 +5,8 @@ What a driver's callback hands over is placed on a time line here, by the stream
 
 from __future__ import annotations
 
+import contextlib
+import math
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -80,6 +82,7 @@ class Microphone:
         driver: Driver | None = None,
     ) -> None:
         self._driver: Driver = PortAudio() if driver is None else driver
+        self._asked = device
         found = self._driver.find(device)
         self.name = found.name
         self.rate_hz = found.rate_hz
@@ -112,8 +115,10 @@ class Microphone:
         """While it is lost: how often it was tried, and when again."""
         if self.state != "reconnecting" or not self._tries:
             return ""
-        in_s = max(0.0, self._next_try_s - self._driver.now_s())
-        return f"attempt {self._tries:,} failed, next in {in_s:.0f} s"
+        in_s = self._next_try_s - self._driver.now_s()
+        if in_s <= 0:
+            return f"attempt {self._tries:,}"
+        return f"attempt {self._tries:,} failed, next in {math.ceil(in_s)} s"
 
     @property
     def began(self) -> datetime | None:
@@ -243,14 +248,21 @@ class Microphone:
             self._driver.wait(threading.Event(), IDLE_S)
             yield self._nothing()
 
+    def _find_again(self) -> Device:
+        """The same device; or, where names hold a number that changed, what was asked for."""
+        with contextlib.suppress(InputError):
+            device = self._driver.find(self.name)
+            if device.name == self.name:  # not another one, whose name contains this one's
+                return device
+        if self._asked is None:
+            raise DeviceError(f"{self.name!r} is not there.")
+        return self._driver.find(self._asked)
+
     def _try_again(self, stop: Flag) -> bool:
         self._tries += 1
         try:
             self._driver.refresh(stop)
-            device = self._driver.find(self.name)
-            if device.name != self.name:  # another one, whose name contains this one's
-                return False
-            self._open(device, stop)
+            self._open(self._find_again(), stop)
         except AudioError:  # of the file that is rehearsed
             raise
         except (DeviceError, InputError):

@@ -104,15 +104,15 @@ class RehearsedDevice:
     def refresh(self, stop: Flag) -> None:
         """Nothing to do: the device is looked for whenever it is asked for."""
 
-    def open(self, device: Device, channels: int, hear: Hear, stop: Flag) -> None:
-        """Begin to play where the tape is by now; of its channels, the first so many."""
+    def open(self, device: Device, channels: int, hear: Hear, stop: Flag) -> None:  # noqa: ARG002
+        """Begin to play where the tape is by now: all of its channels, as `replay` hears them."""
         if self._is("freeze"):
             self._sleep_until(min(self._now_s + _NO_ANSWER_S, self._thaws_s), stop)
         if self._is("freeze"):
             raise DeviceError(f"{device.name!r} cannot be opened: no answer.")
         self._tape.skip(round((self._now_s - self._tape_s) * self._tape.rate_hz))
         self._tape_s = self._now_s
-        self._hear = lambda frames, *rest: hear(frames[:, :channels], *rest)
+        self._hear = hear
 
     def close(self, limit_s: float) -> None:  # noqa: ARG002
         """Stop playing; the tape runs on."""

@@ -38,7 +38,8 @@ def to_json(event: Event) -> dict[str, Any]:
     if isinstance(event, Heard):
         return _segment_json(event)
     if isinstance(event, Gap):
-        return {"type": "gap"} | vars(event)
+        start_s, lost_s = round(event.start_s, 6), round(event.lost_s, 6)
+        return {"type": "gap", "start_s": start_s, "lost_s": lost_s, "cause": event.cause}
     if isinstance(event, StateChange):
         return {"type": "state"} | vars(event)
     return {"type": "alarm"} | vars(event)

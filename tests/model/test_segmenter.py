@@ -216,6 +216,17 @@ def test_a_segment_that_spans_lost_samples_is_a_gap(how: Segmentation) -> None:
     assert not [s for s in found if s.reason is None and s.start_s < 3.3 < spans([s])[0][1]]
 
 
+@pytest.mark.parametrize("before_s", [0.0, 0.1, 0.3])
+def test_a_sound_that_began_in_a_loss_is_a_gap(before_s: float) -> None:
+    """A sound whose onset was lost is not scored, however long before it the loss began."""
+    samples = with_sounds(noise(6), (3, 3.8))
+    cut, end = round((3 - before_s) * RATE) - 20, round(3.3 * RATE)
+    found = segments(iter([Block(samples[:cut], 0), Block(samples[end:], end, end - cut)]))
+    [sound] = [s for s in found if s.start_s >= 3.2]
+    assert sound.reason == "gap"
+    assert sound.start_s == pytest.approx(3.3, abs=0.03)
+
+
 @pytest.mark.parametrize("heard_s", [0.9, 1.0, 1.1, 1.19])
 def test_a_loss_makes_no_segment_longer_than_the_maximum(heard_s: float) -> None:
     """Samples lost just after a sound has reached the maximum end it there, not later."""

@@ -411,6 +411,26 @@ def test_a_device_that_never_begins_is_a_stall(audio: FakePortAudio, listening: 
     assert "stalled" in seen
 
 
+def test_a_device_that_comes_back_under_another_number_is_found(
+    audio: FakePortAudio, demo_detector: Detector
+) -> None:
+    """Names hold the number of a card: what was asked for finds it where its name has changed."""
+    collector = Collector()
+    stream = Stream(demo_detector, [Microphone("usb mic")], [collector])
+    thread = threading.Thread(target=stream.run)
+    thread.start()
+    opened(audio, 1).feed(0.001, 0.001)
+    collector.wait_for(type="state", state="warming up")
+    audio.names[1] = "USB mic: Audio (hw:2,0)"
+    audio.streams[0].active = False
+    collector.wait_for(type="state", state="reconnecting")
+    opened(audio, 2).feed(0.001, 0.001)
+    assert collector.wait_for(type="gap")["cause"] == "device"
+    stream.stop()
+    thread.join(60)
+    assert not thread.is_alive()
+
+
 def test_it_is_tried_again_until_the_device_is_back(
     audio: FakePortAudio, listening: Listening
 ) -> None:
@@ -849,7 +869,9 @@ def test_exit_on_loss_ends_the_run(
     else:
         device.active = False
     thread.join(60)
-    assert not thread.is_alive()
+    ended_by_itself = not thread.is_alive()
+    stream.stop()
+    assert ended_by_itself
     assert len(audio.streams) == 1
     assert device.closed
     assert last[0].problem is not None
