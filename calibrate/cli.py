@@ -11,6 +11,8 @@ import click
 
 if TYPE_CHECKING:
     from calibrate.fitting import Settings
+    from model.detector import Detector
+    from model.marks import MarkedSound
 
 
 @click.command()
@@ -44,6 +46,11 @@ if TYPE_CHECKING:
 )
 @click.option("--no-maps", is_flag=True, help="Do not draw PaCMAP maps.")
 @click.option("--replace", is_flag=True, help="Overwrite the model; names of clusters move along.")
+@click.option(
+    "--add-marked",
+    is_flag=True,
+    help="Take in the sounds that were marked as normal while monitoring with the model.",
+)
 def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
     """Learn from recordings how a sound should be.
 
@@ -57,8 +64,9 @@ def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
     _check(options)
     settings = _settings(options)
     check_writable(model, options["replace"])
+    marked = _marked(model) if options["add_marked"] else ()
     with Progress() as progress:
-        detector = calibrate_on(reference, settings, progress)
+        detector = calibrate_on(reference, settings, progress, marked)
     detector, lost_names = _keep_names(detector, model)
     detector = write_model(model, detector)
     click.echo(describe(detector))
@@ -66,6 +74,7 @@ def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
         click.echo(f"\nnames without a cluster now: {', '.join(lost_names)}")
     if not (settings.maps or options["no_maps"]):
         click.echo("\nno maps: the extra `maps` adds pacmap, which draws them (see the README)")
+    _tell_marks(detector, model)
     click.echo(f"\n{shown(model)} is written. Try: offkey replay {shlex.quote(shown(model))} FILE")
 
 
@@ -130,6 +139,41 @@ def _keep_names(detector: Any, path: str) -> tuple[Any, tuple[str, ...]]:
         return detector, ()
     clusters, lost = detector.clusters.named_like(old.clusters)
     return replace(detector, clusters=clusters), lost
+
+
+def _marked(path: str) -> tuple[MarkedSound, ...]:
+    """The marked sounds of a model. Raises InputError where there are none."""
+    from model.errors import InputError, shown
+    from model.marks import marked_folder, read_marks
+
+    marked = read_marks(path)
+    if not marked:
+        raise InputError(
+            f"Nothing is marked as normal for {shown(path)}: "
+            f"{shown(marked_folder(path))} holds no marked sounds.",
+            "While monitoring with a model, the key m marks a sound. Or leave --add-marked out.",
+        )
+    return marked
+
+
+def _tell_marks(detector: Detector, path: str) -> None:
+    """What became of the marks beside the model, where there are any."""
+    from model.errors import OffkeyError, shown
+    from model.marks import find_marks, marked_folder
+
+    try:
+        n, taken = len(find_marks(path)), len(detector.card.marked)
+    except OffkeyError:
+        return
+    folder = shown(marked_folder(path))
+    if taken:
+        click.echo(
+            f"\nThe marked sounds stay in {folder}: the next calibration needs them, "
+            "and --add-marked, again."
+        )
+    elif n:
+        sounds = "1 marked sound was" if n == 1 else f"{n:,} marked sounds were"
+        click.echo(f"\n{sounds} not taken in from {folder}: --add-marked does that.")
 
 
 class Progress:

@@ -7,8 +7,8 @@ for the smaller of recordings and features, so its memory grows with the square 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from operator import ne
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from calibrate.crossfit import (
     MOST_FOLDS,
     Folds,
+    HeldOut,
     alarm_rates,
     crossfit,
     false_alarm_table,
@@ -29,13 +30,15 @@ from calibrate.crossfit import (
 )
 from calibrate.estimators import fit_clusters, fit_forest, fit_subspace
 from calibrate.maps import make_map
+from calibrate.marked import add_marked
 from calibrate.reference import Groups, Progress, Reference, group_reference, read_reference
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
-from model.detector import Detector
+from model.detector import Detector, RawScores
 from model.features import Features, FrontEnd, band_edges_hz, make_front_end
-from model.files import find_recordings
+from model.files import FoundFiles, find_recordings
 from model.isolation import IsolationForest
+from model.marks import MarkedSound, is_mark
 from model.segment import Segmentation
 from model.subspace import Subspace
 
@@ -56,19 +59,32 @@ class Settings:
 
 
 def calibrate(
-    paths: Iterable[str], settings: Settings, progress: Progress = lambda *_: None
+    paths: Iterable[str],
+    settings: Settings,
+    progress: Progress = lambda *_: None,
+    marked: Sequence[MarkedSound] = (),
 ) -> Detector:
-    """Files and folders of reference recordings to a Detector.
+    """Files and folders of reference recordings to a Detector, perhaps with marked sounds.
 
-    Raises InputError where they are too few or cannot keep what was asked of them.
+    Marks that lie in the folders are no recordings. Raises InputError where recordings are too few
+    or cannot keep what was asked of them, or no marked sound can be used.
     """
     check_false_alarm_rate(settings.false_alarm_rate)
     segmentation = settings.segmentation
     front_end = make_front_end("spectrum", segmentation.duration_s)
-    found = find_recordings(paths)
+    found = _without_marks(find_recordings(paths))
     reference = read_reference(found, front_end, segmentation, settings.jobs, progress)
     groups = group_reference(reference, settings.group)
+    if marked:
+        reference = add_marked(reference, marked, front_end, segmentation)
+        groups = groups.with_marked(len(reference.marked))
     return fit_detector(reference, groups, front_end, settings, progress)
+
+
+def _without_marks(found: FoundFiles) -> FoundFiles:
+    """Marks are taken in when asked for, as what they are."""
+    paths = tuple(path for path in found.paths if not is_mark(path))
+    return FoundFiles(paths, found.ignored + len(found.paths) - len(paths))
 
 
 def fit_detector(
@@ -84,7 +100,7 @@ def fit_detector(
     """
     features, segmentation = reference.features, settings.segmentation
     group_of = np.array(groups.of_recording)[reference.recording]
-    in_time = segmentation.mode == "continuous" and len(groups.names) < MOST_FOLDS
+    in_time = segmentation.mode == "continuous" and _n_others(reference, groups) < MOST_FOLDS
     folds = _folds(reference, group_of, segmentation, in_time)
     rate = resolve_false_alarm_rate(settings.false_alarm_rate, int(np.count_nonzero(folds >= 0)))
     steps = _Steps(progress, int(folds.max()) + 3)
@@ -103,12 +119,14 @@ def fit_detector(
     )
     steps.done()
     maps = _maps(features, scores.profiles, settings.seed, progress) if settings.maps else {}
-    kept = held_out.kept
-    ranked = rank_among_other_folds(held_out, folds[kept])
-    table = false_alarm_table(held_out, ranked, group_of[kept])
+    ranked = rank_among_other_folds(held_out, folds[held_out.kept])
+    # Marked sounds were mostly chosen because they alarmed: how often they do says nothing.
+    others = ~reference.is_marked[held_out.kept]
+    held_out, ranked = _only(held_out, others), replace(ranked, p=ranked.p[others])
+    table = false_alarm_table(held_out, ranked, group_of[held_out.kept])
     alarms: tuple[AlarmRate, ...] = ()
     if segmentation.mode == "continuous":
-        runs = runs_of_windows(reference.recording, kept, folds)
+        runs = runs_of_windows(reference.recording, held_out.kept, folds)
         alarms = alarm_rates(ranked, runs, rate, segmentation)
     card = _card(reference, groups, folds, in_time, settings, table, alarms)
     return Detector(
@@ -127,12 +145,37 @@ def _maps(
     return {"features": of_features, "profiles": of_profiles}
 
 
+def _n_others(reference: Reference, groups: Groups) -> int:
+    """Number of groups without that of the marked sounds."""
+    return len(set(groups.of_recording[: len(reference.names) - len(reference.marked)]))
+
+
 def _folds(
     reference: Reference, group_of: NDArray[np.str_], segmentation: Segmentation, in_time: bool
 ) -> Folds:
+    """Folds of the recordings as if nothing were marked; the marked sounds share one fold.
+
+    That is a fold of their own where there are fewer than five, else the smallest one.
+    """
+    marked = reference.is_marked
+    recording = reference.recording[~marked]
     if in_time:
-        return folds_in_time(reference.recording, segmentation.duration_s, segmentation.hop_s)
-    return folds_by_group(list(group_of))
+        others = folds_in_time(recording, segmentation.duration_s, segmentation.hop_s)
+    else:
+        others = folds_by_group(list(group_of[~marked]))
+    sizes = np.bincount(others[others >= 0])
+    theirs = len(sizes) if len(sizes) < MOST_FOLDS else int(np.argmin(sizes))
+    return np.append(others, np.full(np.count_nonzero(marked), theirs))
+
+
+def _only(held_out: HeldOut, rows: NDArray[np.bool_]) -> HeldOut:
+    """Some of the held-out sounds."""
+    scores = held_out.scores
+    return HeldOut(
+        held_out.kept[rows],
+        RawScores(scores.isolation[rows], scores.reconstruction[rows], scores.profiles[rows]),
+        held_out.in_sample_p[rows],
+    )
 
 
 class _Steps:
@@ -156,14 +199,15 @@ def _card(
     table: tuple[FalseAlarms, ...],
     alarms: tuple[AlarmRate, ...],
 ) -> ModelCard:
-    alone = groups.of_recording == reference.names
+    n_unmarked = len(reference.names) - len(reference.marked)
+    alone = groups.of_recording[:n_unmarked] == reference.names[:n_unmarked]
     rule = groups.rule + (", folds in time" if in_time else "")
     return ModelCard(
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         versions={name: version(name) for name in ("offkey", "numpy", "scikit-learn", "soxr")},
         recordings=len(reference.names),
         segments=len(reference.features),
-        groups=len(groups.names),
+        groups=_n_others(reference, groups) + bool(reference.marked),
         group_rule=rule,
         group_names=() if alone else groups.names,
         folds=int(folds.max()) + 1,
@@ -178,4 +222,5 @@ def _card(
         snr_range_db=reference.snr_range_db,
         false_alarms=table,
         alarm_rates=alarms,
+        marked=reference.marked,
     )

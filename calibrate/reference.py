@@ -23,11 +23,12 @@ Progress = Callable[[str, int, int], None]
 """Called with a word for the step, how much is done, and of how much."""
 
 FEWEST = 20
+MARKED_GROUP = "marked"
 
 
 @dataclass(frozen=True)
 class Reference:
-    """What was learnt from the recordings, in sorted order of their paths."""
+    """What was learnt from the recordings, in sorted order of their paths; marked sounds last."""
 
     names: tuple[str, ...]
     """Paths of the recordings in use."""
@@ -44,6 +45,13 @@ class Reference:
     """How many recordings are longer than what is used of them."""
     digest: str
     snr_range_db: tuple[float, float] | None
+    marked: tuple[str, ...] = ()
+    """Names of the marked sounds, which are the last recordings."""
+
+    @property
+    def is_marked(self) -> NDArray[np.bool_]:
+        """Which segments are of marked sounds, shape `(n_segments,)`."""
+        return self.recording >= len(self.names) - len(self.marked)
 
 
 @dataclass(frozen=True)
@@ -58,9 +66,16 @@ class Groups:
         """All groups in sorted order."""
         return tuple(sorted(set(self.of_recording)))
 
+    def with_marked(self, n: int) -> Groups:
+        """The same groups, and one of `n` marked sounds after all others.
+
+        They may be takes of one thing: held out together, none is judged by one that knows another.
+        """
+        return Groups((*self.of_recording, *[MARKED_GROUP] * n), self.rule)
+
 
 @dataclass(frozen=True)
-class _Read:
+class ReadFile:
     """One recording: features, or why there are none."""
 
     features: tuple[Features, ...] = ()
@@ -87,8 +102,8 @@ def read_reference(
     # Threads: decoding, resampling and the FFT all let go of the interpreter lock.
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
     paths = _each_file_once(found.paths)
-    work = (delayed(_read)(path, front_end, segmentation) for path in paths)
-    results: list[_Read] = []
+    work = (delayed(read_file)(path, front_end, segmentation) for path in paths)
+    results: list[ReadFile] = []
     for done, result in enumerate(parallel(work), start=1):
         results.append(result)
         progress("reading", done, len(paths))
@@ -119,13 +134,14 @@ def _each_file_once(paths: Iterable[str]) -> list[str]:
     return sorted({os.path.realpath(path): path for path in sorted(paths, reverse=True)}.values())
 
 
-def _read(path: str, front_end: FrontEnd, segmentation: Segmentation) -> _Read:
+def read_file(path: str, front_end: FrontEnd, segmentation: Segmentation) -> ReadFile:
+    """Read and cut one recording; never raises for a bad one."""
     limit_s = segmentation.duration_s if segmentation.mode == "event" else None
     try:
         recording = read_recording(path, front_end.rate_hz, limit_s)
         digest = hashlib.sha256(Path(path).read_bytes()).digest()
     except AudioError as error:
-        return _Read(skipped=f"unreadable: {error.what}")
+        return ReadFile(skipped=f"unreadable: {error.what}")
     segments = cut_recording(recording, segmentation)
     features, snr_db = [], []
     for segment in segments:
@@ -134,10 +150,10 @@ def _read(path: str, front_end: FrontEnd, segmentation: Segmentation) -> _Read:
             features.append(row)
             snr_db += [segment.snr_db] if segment.snr_db is not None else []
     if not features:
-        return _Read(skipped=segments[0].reason if segments else "too short")
+        return ReadFile(skipped=segments[0].reason if segments else "too short")
     clipped = any(segment.clipped for segment in segments)
     is_cut = limit_s is not None and recording.duration_s > limit_s
-    return _Read(tuple(features), tuple(snr_db), clipped, is_cut, digest)
+    return ReadFile(tuple(features), tuple(snr_db), clipped, is_cut, digest)
 
 
 def _refuse_too_few(

@@ -60,7 +60,8 @@ class ModelCard:
     cut: int
     """Recordings of which only the beginning was used."""
     reference_digest: str
-    """SHA-256 over the digests of the used files in sorted order of their paths."""
+    """SHA-256 over the digests of the used files in sorted order of their paths; with marked
+    sounds, over that one and over theirs in sorted order."""
     seed: int
     explained_variance: float
     """Share of the variance that the components were asked to explain."""
@@ -69,3 +70,5 @@ class ModelCard:
     false_alarms: tuple[FalseAlarms, ...] = field(default=())
     alarm_rates: tuple[AlarmRate, ...] = field(default=())
     """The rule in force, then others beside it; empty in event mode and for older models."""
+    marked: tuple[str, ...] = field(default=())
+    """Names of the marked sounds among the recordings, the last of them; a group of their own."""

@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Sequence
 
 from model.alarms import AlarmRule
-from model.card import AlarmRate, FalseAlarms
+from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.detector import Detector
 from model.errors import shown
 from model.profiles import ProfileClusters
@@ -44,6 +44,13 @@ def _rows(label: str, *sentences: str) -> list[str]:
 def _made_of(detector: Detector) -> list[str]:
     card = detector.card
     lines = [_row("recordings", f"{card.recordings:,} used, {len(card.skipped):,} skipped")]
+    if card.marked:
+        lines.append(
+            _row(
+                "",
+                f"{len(card.marked):,} of them marked as normal by a person: one group, `marked`",
+            )
+        )
     if card.cut:
         lines.append(
             _row(
@@ -57,7 +64,7 @@ def _made_of(detector: Detector) -> list[str]:
         lines.append(_row("", f"other or hidden files passed over: {card.ignored_files:,}"))
     groups = f"{card.groups:,}, {card.group_rule}; held out in {card.folds} folds"
     lines.append(_row("groups", groups))
-    if card.groups < 5:
+    if card.groups - bool(card.marked) < 5:
         lines.append(
             _row("", "independence is limited: new speakers or machines may alarm more often")
         )
@@ -137,6 +144,7 @@ def _promise(detector: Detector) -> list[str]:
         f"false alarms {among} that the detector had not heard",
         "  asked     mean   worst group                 in-sample thresholds would give",
         *(_false_alarm_row(row) for row in card.false_alarms),
+        *_without_marked(card),
         *_expect(card.false_alarms, "windows" if continuous else "sounds of a new group"),
         "",
         _row(
@@ -213,6 +221,12 @@ def _expect(rows: Sequence[FalseAlarms], sounds: str) -> list[str]:
         f"  expect about {100 * worse[0].mean:.1f} false alarms in 100 {sounds}, not "
         f"{100 * worse[0].rate:g}: groups differ; more of them help"
     ]
+
+
+def _without_marked(card: ModelCard) -> list[str]:
+    if not card.marked:
+        return []
+    return ["  without the marked ones: a person chose them, mostly because they alarmed"]
 
 
 def _false_alarm_row(row: FalseAlarms) -> str:
