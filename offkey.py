@@ -12,6 +12,8 @@ import io
 import os
 import signal
 import sys
+import threading
+from difflib import get_close_matches
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -20,6 +22,7 @@ import click
 VERBS = {
     "demo": ("offkey:demo", "Calibrate on built-in recordings and watch a built-in stream."),
     "calibrate": ("calibrate.cli:calibrate", "Learn from recordings how a sound should be."),
+    "record": ("monitor.record_cli:record", "Record a reference set, guided."),
     "monitor": ("monitor.cli:monitor", "Score a microphone, or a pipe, live."),
     "replay": ("monitor.cli:replay", "Play files through the detector as if they were live."),
     "score": ("monitor.cli:score", "Score many files, each as one recording."),
@@ -44,9 +47,26 @@ class _Verbs(click.Group):
         command: click.Command = getattr(importlib.import_module(module), name)
         return command
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        verb = args[0]
+        if verb in VERBS or verb.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        near = get_close_matches(verb, VERBS, n=1, cutoff=0.5)
+        hint = f"Did you mean {near[0]!r}?" if near else f"The verbs are {', '.join(VERBS)}."
+        raise click.UsageError(f"There is no verb {verb!r}. {hint}", ctx)
+
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
+        except click.MissingParameter as error:
+            if isinstance(error.param, click.Argument) and error.param.name == "model":
+                from monitor.welcome import without_model
+
+                assert error.ctx is not None
+                raise click.UsageError(without_model(error.ctx), error.ctx) from None
+            raise
         except BrokenPipeError:
             _drop_stdout()
             return 0  # the reader has had enough: that is an end, not a failure
@@ -56,14 +76,23 @@ class _Verbs(click.Group):
             formatter.write_dl([(verb, text) for verb, (_, text) in VERBS.items()])
 
 
-@click.command(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(
+    cls=_Verbs,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
 @click.version_option(package_name="offkey", message="offkey %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Listen for the sound that is off.
 
     Show offkey recordings of how a sound should be; it scores a microphone, files or a pipe, says
     how odd each sound is, in which way, and how sure it is. Begin with: offkey demo
     """
+    if ctx.invoked_subcommand is None:
+        from monitor.welcome import welcome
+
+        click.echo(welcome())
 
 
 @click.command()
@@ -114,6 +143,15 @@ def _open_standard_streams() -> None:
             setattr(sys, f"__{name}__", getattr(sys, name))  # kept: it closes what it loses
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process, also where a screen that was cut off left its threads behind."""
+    if any(thread.name.startswith("textual-") for thread in threading.enumerate()):
+        with contextlib.suppress(OSError):
+            sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 def main() -> NoReturn:
     """Run the command line and leave with its exit code."""
     from model.errors import OffkeyError
@@ -138,4 +176,4 @@ def main() -> NoReturn:
     except (click.Abort, KeyboardInterrupt):
         click.echo("offkey: interrupted; nothing was written.", err=True)
         code = 1
-    sys.exit(code if isinstance(code, int) else 0)
+    _leave(code if isinstance(code, int) else 0)

@@ -11,13 +11,25 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
     from model.detector import Detector
     from monitor.archive import ScoredFile
     from monitor.sinks import Sink
 
 _path = click.Path(readable=False)  # what cannot be read is told where it is read
 _jobs = click.IntRange(-1, 64)
-_model = click.argument("model", type=_path)
+
+
+def _complete_model(
+    _ctx: click.Context, _argument: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from monitor.welcome import complete_model
+
+    return complete_model(incomplete)
+
+
+_model = click.argument("model", type=_path, shell_complete=_complete_model)
 _rate = click.option(
     "--false-alarm-rate", type=float, help="Largest p that alarms, instead of the model's own."
 )
@@ -99,15 +111,49 @@ def _live(verb: Callable[..., None]) -> Callable[..., None]:
     help="Program to run for alarms, without a shell, the JSON on its stdin; "
     "while it runs, only the newest alarm waits.",
 )
+@click.option(
+    "--web",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Show the screen in a browser, at http://localhost:PORT; 0: any free port.",
+)
+@click.option(
+    "--web-host",
+    metavar="HOST",
+    help="With --web: the address to be reached at; 0.0.0.0 for all.  [default: localhost]",
+)
 @_live
-def monitor(model: str, **options: Any) -> None:
+def monitor(model: str, web: int | None, web_host: str | None, **options: Any) -> None:
     """Score a microphone, or a pipe, live."""
     from monitor import session
     from monitor.terminal import quiet_libraries
 
+    if web is not None or web_host is not None:
+        _in_browser(click.get_current_context(), web, web_host)
+        return
     detector = session.read_detector(model, options)
     with quiet_libraries():
-        session.run(detector, [session.live_source(options)], model, options)
+        try:
+            source = session.live_source(options)
+        except KeyboardInterrupt:
+            session.warn("ended before any sound came.")
+            return
+        session.run(detector, [source], model, options)
+
+
+def _in_browser(context: click.Context, port: int | None, host: str | None) -> None:
+    """Serve the screen; what a tab would refuse is refused before."""
+    from monitor import session, web
+    from monitor.terminal import quiet_libraries
+    from monitor.webport import LOCAL
+
+    options = context.params
+    web.check_options(port, host, options["headless"], options["pipe"])
+    session.read_detector(options["model"], options)
+    with quiet_libraries():
+        session.live_source(options)
+    words = web.same_command(context)
+    web.serve(words, options["model"], port or 0, LOCAL if host is None else host)
 
 
 @click.command()
@@ -132,7 +178,7 @@ def replay(model: str, files: tuple[str, ...], speed: float | None, **options: A
 
 
 @click.command()
-@click.argument("model", type=_path)
+@_model
 @click.argument("files", metavar="FILE|FOLDER...", nargs=-1, required=True, type=_path)
 @click.option("--csv", "as_csv", is_flag=True, help="CSV with a header instead of JSON lines.")
 @click.option(
@@ -192,7 +238,7 @@ def _report(result: ScoredFile, detector: Detector, counts: dict[str, int], sink
 
 
 @click.command()
-@click.argument("model", type=_path)
+@_model
 def inspect(model: str) -> None:
     """What a model is, was made of, and promises."""
     from model.errors import shown
@@ -211,19 +257,16 @@ def inspect(model: str) -> None:
 
 
 @click.command()
-@click.argument("model", type=_path)
+@_model
 @click.argument("cluster", type=int)
 @click.argument("name")
 def label(model: str, cluster: int, name: str) -> None:
     """Give a cluster of a model a name; an empty name takes it away."""
-    from dataclasses import replace
+    from model.storage import read_model
+    from monitor.naming import rename_cluster
 
-    from model.storage import read_model, write_model
-
-    detector = read_model(model)
-    clusters = detector.clusters.renamed(cluster, name)
-    write_model(model, replace(detector, clusters=clusters))
-    click.echo(f"Cluster {cluster} is now called {clusters.name(cluster)!r}.")
+    named = rename_cluster(model, read_model(model), cluster, name)
+    click.echo(f"Cluster {cluster} is now called {named.clusters.name(cluster)!r}.")
 
 
 @click.command()

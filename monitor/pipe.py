@@ -20,12 +20,13 @@ from typing import Protocol, Self
 import numpy as np
 
 from model.audio import CUT_SHORT, Block, Mixdown
-from model.errors import AudioError, InputError
+from model.errors import AudioError, InputError, OffkeyError
 from monitor.clock import SampleClock, now_s
 from monitor.sources import IDLE_S, STALL_S, Flag, check_channel
 from monitor.wav import ENDED, Bytes, PcmFormat, goes_on, is_wav, read_exactly, read_wav_header
 
 GATHER_S = 0.04
+FIRST_S = 5.0
 _MOST_BYTES = 1 << 16
 _AHEAD_S = 0.5
 """What comes so much sooner than its own clock says, and a thousandth, is no live sound."""
@@ -114,16 +115,23 @@ class Pipe:
         self._input = _Input(stream)
         self._first = b""
         self._length: int | None = None  # in bytes, where it is known
-        if raw is None:
-            self._format, self._length = read_wav_header(self._input)
-        else:
-            self._format, self._first = raw, _read_raw_start(self._input)
-        self._mixdown = Mixdown(check_channel(channel, self._format.channels))
-        self.rate_hz = self._format.rate_hz
+        self._raw, self._channel = raw, channel
+        self._error: OffkeyError | None = None
+        self._begun = threading.Event()
         self._queue: queue.Queue[bytes] = queue.Queue(maxsize=4)
+        # Until the header says otherwise: no block comes before it.
+        self._format = raw or PcmFormat(48_000, 1, "<i2")
+        self.rate_hz = self._format.rate_hz
+        threading.Thread(target=self._read, name="offkey-pipe", daemon=True).start()
+        # What is no sound at all is refused at once; a writer that brings nothing is a stall.
+        try:
+            if self._begun.wait(FIRST_S):
+                self._begin()
+        except OffkeyError:
+            self._input.closed.set()
+            raise
 
     def __enter__(self) -> Self:
-        threading.Thread(target=self._read, name="offkey-pipe", daemon=True).start()
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -147,6 +155,11 @@ class Pipe:
     def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:  # noqa: ARG002
         """Blocks as the writer brings them; a pause of two seconds is a stall."""
         start = 0
+        while not self._begun.wait(IDLE_S) and not stop.is_set():
+            self.state = "stalled"
+            yield Block(np.empty(0, np.float32), start)
+        if not stop.is_set():
+            self._begin()
         heard = time.monotonic()
         while not stop.is_set():
             try:
@@ -173,8 +186,31 @@ class Pipe:
         if self._began is None:
             self._began = self._clock.utc_of_origin(self.now, now_s())
 
+    def _begin(self) -> None:
+        """The header has come. Raises OffkeyError where it is none, or has no such channel."""
+        if self._error is not None:
+            raise self._error
+        self.rate_hz = self._format.rate_hz
+        self._mixdown = Mixdown(check_channel(self._channel, self._format.channels))
+
+    def _read_start(self) -> None:
+        try:
+            if self._raw is None:
+                self._format, self._length = read_wav_header(self._input)
+            else:
+                self._first = _read_raw_start(self._input)
+        except OffkeyError as error:
+            self._error = error
+        except OSError as error:
+            self._error = AudioError("The input", f"cannot be read ({error.strerror})")
+        self._begun.set()
+
     def _read(self) -> None:
         """The reading thread: all there is, up to an empty piece."""
+        self._read_start()
+        if self._error is not None or self._input.closed.is_set():
+            self._input.close()
+            return
         try:
             problem = self._read_samples()
         except OSError as error:

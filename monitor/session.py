@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from monitor.sinks import Sink
     from monitor.snapshot import Snapshot
     from monitor.sources import Source
-    from monitor.stream import Stream
 
 Options = dict[str, Any]
 
@@ -58,8 +58,10 @@ def live_source(options: Options) -> Source:
 
 
 def _check_live(options: Options) -> None:
-    if sum(bool(options[name]) for name in ("pipe", "device", "rehearse")) > 1:
+    if sum(options[name] is not None for name in ("pipe", "device", "rehearse")) > 1:
         raise click.UsageError("--input -, --device and --rehearse exclude each other.")
+    if options["rehearse"] == "":
+        raise click.UsageError("--rehearse takes a file.")
     if not options["rehearse"] and (options["inject"] or options["speed"]):
         raise click.UsageError("--inject and --speed go with --rehearse FILE.")
     if options["raw"] and not (options["pipe"] and options["rate"]):
@@ -109,53 +111,74 @@ def watch(
 
     `farewell` gives a sentence for the end of the stream on screen.
     """
+    from model.errors import OffkeyError
     from monitor.sinks import JsonLines
-    from monitor.snapshot import RECENT
     from monitor.stream import Stream
     from monitor.terminal import stop_on_signals
 
     if not headless:
-        stream = Stream(detector, sources, sinks, recent=RECENT, exit_on_loss=exit_on_loss)
-        return _on_screen(stream, title, farewell, exit_on_loss)
+        return _on_screen(detector, sources, sinks, title, farewell, exit_on_loss)
     all_sinks = [JsonLines(sys.stdout), *sinks]
     stream = Stream(detector, sources, all_sinks, warn, exit_on_loss=exit_on_loss)
-    with stop_on_signals(stream.stop):
-        last = stream.run()
+    try:
+        with stop_on_signals(stream.stop):
+            last = stream.run()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        click.echo(_summary(stream.snapshot), err=True)
+        raise OffkeyError(f"The lines cannot be written: {error.strerror}.") from error
     click.echo(_summary(last), err=True)
     return last
 
 
 def _summary(last: Snapshot) -> str:
     return (
-        f"{last.segments:,} segments, {last.alarms:,} alarms, {last.not_scored:,} not scored\n"
-        + _account(last.account)
+        f"{_plural(last.segments, 'segment')}, {_plural(last.alarms, 'alarm')}, "
+        f"{last.not_scored:,} not scored\n{_account(last.account)}"
     )
 
 
+def _plural(n: int, word: str) -> str:
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
+
+
 def _account(account: Account) -> str:
-    """What became of the time line, in a line."""
-    parts = [f"{account.scored_s:,.1f} s scored", f"{account.silent_s:,.1f} s silent"]
-    if account.not_scored_s:
-        parts.append(f"{account.not_scored_s:,.1f} s not scored")
-    if account.paused_s:
-        parts.append(f"{account.paused_s:,.1f} s paused")
-    lost = f"{account.lost_s:,.1f} s lost"
+    """What became of the time line, in a line whose parts add up as they are printed."""
+    total = round(account.total_s, 1)
+    scored, not_scored = round(account.scored_s, 1), round(account.not_scored_s, 1)
+    lost, paused = round(account.lost_s, 1), round(account.paused_s, 1)
+    between = abs(round(total - scored - not_scored - lost - paused, 1))
+    parts = [f"{scored:,.1f} s scored", f"{between:,.1f} s between sounds"]
+    if not_scored:
+        parts.append(f"{not_scored:,.1f} s not scored")
+    if paused:
+        parts.append(f"{paused:,.1f} s paused")
+    parts.append(f"{lost:,.1f} s lost")
     if account.lost_by_clock_s:
-        lost += f" ({account.lost_by_clock_s:,.1f} s of it found by the clock alone)"
-    return f"{account.total_s:,.1f} s in all: {', '.join(parts)}, {lost}"
+        parts[-1] += f" ({account.lost_by_clock_s:,.1f} s of it found by the clock alone)"
+    return f"{total:,.1f} s in all: {', '.join(parts)}"
 
 
 def _on_screen(
-    stream: Stream, title: str, farewell: Callable[[], str] | None, quit_at_end: bool
+    detector: Detector,
+    sources: Sequence[Source],
+    sinks: Sequence[Sink],
+    title: str,
+    farewell: Callable[[], str] | None,
+    quit_at_end: bool,
 ) -> Snapshot:
     from monitor.app.app import MonitorApp
     from monitor.app.run import run_app
+    from monitor.app.session import Session
 
-    app = MonitorApp(stream, title=title, farewell=farewell, quit_at_end=quit_at_end)
+    session = Session.of(detector, sources, sinks, title=title, exit_on_loss=quit_at_end)
+    app = MonitorApp(session, farewell=farewell, quit_at_end=quit_at_end)
     run_app(app)
     if app.failure is not None:
         raise app.failure
-    last = stream.snapshot
+    last = session.stream.snapshot
+    click.echo(_summary(last), err=True)
     if quit_at_end and last.problem is not None:
         warn(last.problem)
     return last
@@ -165,7 +188,8 @@ def _sinks(detector: Detector, options: Options) -> list[Sink]:
     """All that can be refused is, before anything is changed; the slowest to close is the last."""
     from monitor.sizes import parse_size
 
-    command = _command(options["on_anomaly"]) if options.get("on_anomaly") else None
+    asked = options.get("on_anomaly")
+    command = None if asked is None else _command(asked)
     save_limit = parse_size(options["save_limit"], "--save-limit")
     sinks: list[Sink] = []
     if options.get("log"):
@@ -191,4 +215,6 @@ def _command(text: str) -> list[str]:
         raise click.UsageError(f"--on-anomaly cannot be read: {error}.") from error
     if not words:
         raise click.UsageError("--on-anomaly names no command.")
+    if shutil.which(words[0]) is None:
+        raise click.UsageError(f"--on-anomaly: there is no program {words[0]!r} to be run.")
     return words

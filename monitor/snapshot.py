@@ -1,20 +1,17 @@
-"""A stream as of one moment, for the screen and the summary; and what tells a dead input."""
+"""A stream as of one moment, for the screen and the summary; and what watches over its input."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from model.audio import Samples, input_state
-from monitor.events import Heard
+from model.audio import Block, Samples, input_state
 from monitor.ledger import Account
 
 DEAD_S = 2.0
 """So long a live input must be digital zero, or silent, to be in that state."""
-
-RECENT = 500
-"""So many segments the screen looks back on."""
 
 
 @dataclass(frozen=True)
@@ -43,15 +40,13 @@ class Snapshot:
     alarms: int = 0
     account: Account = field(default_factory=Account)
     """What became of all that was heard, of all sources so far."""
-    recent: tuple[Heard, ...] = ()
-    """The newest segments, oldest first."""
     finished: bool = False
     problem: str | None = None
     """One sentence where something went wrong."""
 
 
-class DeadInput:
-    """Sees an input that has been digital zero, or silent, for some time: a cable that is out."""
+class InputWatch:
+    """Sees what an input has been for some time: dead, broken, or off its zero line."""
 
     def __init__(self, rate_hz: int) -> None:
         self._size = round(DEAD_S * rate_hz)
@@ -59,19 +54,36 @@ class DeadInput:
 
     def reset(self) -> None:
         """Samples were lost: what came before tells nothing."""
-        self._low, self._high, self._n = 0.0, 0.0, 0
         self.state: str | None = None
-        """`digital zero`, `silent` or None."""
+        """`digital zero`, `silent`, `not finite` or None."""
+        self.offset: float | None = None
+        """Mean of the last two seconds, full scale 1."""
+        self._sum, self._summed = 0.0, 0
+        self._begin()
 
-    def push(self, samples: Samples) -> None:
+    def _begin(self) -> None:
+        self._low, self._high, self._n, self._so_far = math.inf, -math.inf, 0, ""
+
+    def push(self, block: Block) -> None:
         """Look at what came next."""
-        low, high = float(samples.min()), float(samples.max())
-        if self._n:
-            low, high = min(low, self._low), max(high, self._high)
-        state = input_state(np.array([low, high], np.float32))
-        if state is None or (state != self.state and self.state is not None):
-            self.reset()
+        samples = block.samples
+        self._average(samples)
+        self._low = min(self._low, float(samples.min()))
+        self._high = max(self._high, float(samples.max()))
+        state = input_state(np.array([self._low, self._high], np.float32))
+        if 2 * len(block.not_finite) > len(samples):
+            state = "not finite"
+        if state is None or state != (self._so_far or state):
+            self._begin()
+            self.state = None
             return
-        self._low, self._high, self._n = low, high, self._n + len(samples)
+        self._so_far, self._n = state, self._n + len(samples)
         if self._n >= self._size:
             self.state = state
+
+    def _average(self, samples: Samples) -> None:
+        self._sum += float(samples.sum(dtype=np.float64))
+        self._summed += len(samples)
+        if self._summed >= self._size:
+            self.offset = self._sum / self._summed
+            self._sum, self._summed = 0.0, 0

@@ -51,7 +51,7 @@ class Source(Protocol):
 
     @property
     def rate_hz(self) -> int:
-        """Rate of its blocks; only with a block that tells of a loss may it become another one."""
+        """Rate of its blocks; another one only from the first on, or with one that tells a loss."""
 
     @property
     def is_live(self) -> bool:

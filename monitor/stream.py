@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -23,9 +22,12 @@ from monitor.alarms import SoundAlarms, WindowAlarms
 from monitor.events import Event, Gap, Heard, StateChange
 from monitor.ledger import Ledger
 from monitor.sinks import Sink
-from monitor.snapshot import DeadInput, Snapshot
+from monitor.snapshot import InputWatch, Snapshot
 from monitor.sources import AudioFile, FileControl, Source
 from monitor.terminal import Stop
+
+OFFSET = 0.003
+"""A constant offset of this part of full scale begins to change the scores of normal sounds."""
 
 
 class Stream:
@@ -38,18 +40,16 @@ class Stream:
         sinks: Sequence[Sink] = (),
         warn: Callable[[str], None] = lambda _: None,
         *,
-        recent: int = 0,
         exit_on_loss: bool = False,
     ) -> None:
-        """`recent`: so many segments are kept for the snapshot, with their samples."""
         self.detector = detector
         self._sources = sources
         self._sinks = sinks
         self._warn = warn
         self._stop = Stop()
         self._pause = threading.Event()
+        self._told_offset = False
         self._exit_on_loss = exit_on_loss
-        self._recent: deque[Heard] = deque(maxlen=recent)
         self._player: FileControl | None = None
         self._snapshot = Snapshot()
 
@@ -102,8 +102,7 @@ class Stream:
     def _begin(self, source: Source) -> None:
         """A new source starts with nothing remembered of the one before."""
         segmentation, rate_hz = self.detector.segmentation, self.detector.front_end.rate_hz
-        if source.rate_hz < rate_hz:
-            raise AudioError(shown(source.name), too_low(source.rate_hz, rate_hz))
+        self._check_rate(source)
         self._source = source
         self._player = source if isinstance(source, AudioFile) else None
         self._next: int | None = None
@@ -114,7 +113,7 @@ class Stream:
         self._alarms = WindowAlarms(segmentation.alarm) if continuous else SoundAlarms()
         self._was_paused = False
         self._settled = self._snapshot.account
-        self._ledger, self._dead = Ledger(source.rate_hz), DeadInput(source.rate_hz)
+        self._ledger, self._watch = Ledger(source.rate_hz), InputWatch(source.rate_hz)
         self._publish(
             source=source.name,
             rate_hz=source.rate_hz,
@@ -122,6 +121,11 @@ class Stream:
             position_s=0.0,
             state="opening",
         )
+
+    def _check_rate(self, source: Source) -> None:
+        needed_hz = self.detector.front_end.rate_hz
+        if source.rate_hz < needed_hz:
+            raise AudioError(shown(source.name), too_low(source.rate_hz, needed_hz))
 
     def _run_source(self) -> None:
         given_up = False
@@ -165,7 +169,7 @@ class Stream:
         """Nothing more comes of this source, or at this rate."""
         self._settled += self._ledger.account
         self._ledger = Ledger(self._source.rate_hz)
-        self._dead = DeadInput(self._source.rate_hz)
+        self._watch = InputWatch(self._source.rate_hz)
         self._publish(account=self._settled)
 
     def _break(self, block: Block) -> None:
@@ -173,6 +177,7 @@ class Stream:
         rate_hz, cause = self._source.rate_hz, block.cause or "overflow"
         has_new_rate = rate_hz != self._resampler.rate_in_hz
         if has_new_rate:
+            self._check_rate(self._source)
             self._segment(self._resampler.flush())
             self._resampler = Resampler(rate_hz, self.detector.front_end.rate_hz)
         if not self._was_paused:
@@ -182,7 +187,7 @@ class Stream:
             self._settle()
         self._ledger.lose(block.start, block.lost, cause)
         self._publish(account=self._settled + self._ledger.account)
-        self._dead.reset()
+        self._watch.reset()
         self._tell(Gap((block.start - block.lost) / rate_hz, block.lost / rate_hz, cause))
 
     def _hold(self, block: Block) -> bool:
@@ -206,6 +211,10 @@ class Stream:
         if self._player is not None and self._next not in (None, block.start):
             self._flush()  # somebody went to another place of the file
             self._settle()
+        if rate_hz != self._resampler.rate_in_hz:  # a header that came late says so
+            self._check_rate(self._source)
+            self._resampler = Resampler(rate_hz, self.detector.front_end.rate_hz)
+            self._settle()
         self._next = block.end
         for sink in self._sinks:
             sink.hear(block, rate_hz)
@@ -216,7 +225,7 @@ class Stream:
             for segment in self._segmenter.push(resampled):
                 self._enter(self._current_state())
                 self._score(segment)
-        self._dead.push(block.samples)
+        self._watch_input(block)
         self._publish(
             position_s=block.end / rate_hz,
             level_dbfs=level_dbfs(block.samples),
@@ -225,6 +234,16 @@ class Stream:
             gate_open=self._segmenter.is_open,
             account=self._settled + self._ledger.account,
         )
+
+    def _watch_input(self, block: Block) -> None:
+        self._watch.push(block)
+        offset = self._watch.offset
+        if offset is not None and abs(offset) > OFFSET and not self._told_offset:
+            self._told_offset = True
+            self._warn(
+                f"{shown(self._source.name)} is off its zero line by {100 * abs(offset):.1f} % of "
+                "full scale: that hides what is odd. A high-pass filter before offkey removes it."
+            )
 
     def _current_state(self) -> str:
         if self._was_paused:
@@ -236,7 +255,7 @@ class Stream:
             return "warming up"
         if not self._source.is_live:
             return "playing"
-        return self._dead.state or "live"
+        return self._watch.state or "live"
 
     def _enter(self, state: str) -> None:
         if state == self._snapshot.state:
@@ -274,12 +293,10 @@ class Stream:
         time = None if began is None else _iso(began + timedelta(seconds=segment.start_s))
         number = self._snapshot.segments + 1
         heard = self._alarms.judge(Heard(self._source.name, time, segment, score, number))
-        self._recent.append(heard)
         self._publish(
             segments=number,
             not_scored=self._snapshot.not_scored + (score.verdict == NOT_SCORED),
             alarms=self._snapshot.alarms + heard.alarm,
-            recent=tuple(self._recent),
         )
         self._tell(heard)
         alarm = self._alarms.finished()

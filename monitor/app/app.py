@@ -3,35 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.events import Print
+from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer, Static
 
 from model.errors import OffkeyError
 from monitor.app import words
+from monitor.app.commands import Commands
+from monitor.app.control import Control
 from monitor.app.dialogue import FailureDialogue
-from monitor.app.engine import Engine
-from monitor.app.header import Header
-from monitor.app.panels import VerdictPanel, score_panels
-from monitor.app.profile import ProfilePanel
-from monitor.app.table import SegmentTable
+from monitor.app.engine import forget_signals, leave_on_signals
+from monitor.app.help import HelpScreen
+from monitor.app.keys import ACTIONS, bindings, read_keys, settings_path
+from monitor.app.session import Session
+from monitor.events import Heard
 from monitor.snapshot import Snapshot
-from monitor.stream import Stream
 
 PULLS_PER_S = 20
 STOP_LIMIT_S = 5.0
+_CALM_PULLS = 4
+"""While nothing sounds the header is drawn at every so many pulls."""
 
 
-class MonitorApp(App[Snapshot]):
-    """Runs a stream beside the screen; returns its last snapshot.
+class MonitorApp(Control):
+    """Runs a session beside the screen; returns its last snapshot.
 
     `farewell` gives a further sentence for the end of the stream. With `quit_at_end` the app
     leaves by itself when the stream has ended.
@@ -39,68 +41,84 @@ class MonitorApp(App[Snapshot]):
 
     CSS_PATH = "offkey.tcss"
     TITLE = "offkey"
-    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (112, "-wide")]  # noqa: RUF012 (declared by Textual)
-    VERTICAL_BREAKPOINTS = [(0, "-short"), (34, "-medium"), (52, "-tall")]  # noqa: RUF012
+    AUTO_FOCUS = None
+    COMMANDS = {Commands}  # noqa: RUF012 (declared by Textual)
+    HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (112, "-wide")]  # noqa: RUF012
+    VERTICAL_BREAKPOINTS = [  # noqa: RUF012
+        (0, "-least"),
+        (10, "-tiny"),
+        (13, "-low"),
+        (20, "-short"),
+        (34, "-medium"),
+        (52, "-tall"),
+    ]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("p", "pause(True)", "pause"),
-        Binding("p", "pause(False)", "go on"),
-        Binding("q", "quit", "quit"),
-        Binding("ctrl+c", "quit", show=False, priority=True),
+        *bindings(),
+        Binding("escape", "back_out", show=False),
     ]
 
     def __init__(
         self,
-        stream: Stream,
+        session: Session,
         *,
-        title: str,
         quit_at_end: bool = False,
         farewell: Callable[[], str] | None = None,
     ) -> None:
-        super().__init__()
-        self.engine = Engine(stream)
+        super().__init__(session)
         self.failure: OffkeyError | None = None
         """Why the stream could not go on; its caller ends with its exit code."""
         self.crash: BaseException | None = None
         """Anything else that the stream raised; its caller raises it again."""
         self.warnings: list[str] = []
         """What sinks warned of while the screen was up."""
-        self._stream = stream
         self._quit_at_end = quit_at_end
         self._farewell = farewell
-        self._shown = Snapshot()
+        self._last = Snapshot()
         self._pulls: Timer | None = None
+        self._calm = 0
         self._leaving = False
-        detector = stream.detector
-        has_gate = detector.segmentation.mode == "event"
-        self._header = Header(title, detector.card, has_gate)
-        self._isolation, self._reconstruction = score_panels(detector)
-        self._verdict = VerdictPanel(detector)
-        self._profile = ProfilePanel(detector)
-        self._table = SegmentTable()
         self._notice = Static("", id="notice", markup=False)
 
     def compose(self) -> ComposeResult:
-        """From the top: header, three panels, error profile, segments, notice, keys."""
-        yield self._header
-        yield Horizontal(self._isolation, self._reconstruction, self._verdict, id="panels")
-        yield self._profile
-        yield self._table
+        """From the top: header, three panels, error profile, alarm, segments, notice, keys."""
+        yield self.header
+        yield Horizontal(self.isolation, self.reconstruction, self.verdict, id="panels")
+        yield self.profile
+        yield self.alarm_line
+        yield self.table
+        yield self.field
         yield self._notice
-        yield Footer(show_command_palette=False)
+        yield Footer(show_command_palette=False, compact=True)
 
     def on_mount(self) -> None:
         """Begin."""
-        with contextlib.suppress(NotImplementedError, RuntimeError):
-            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self._leave_soon)
+        leave_on_signals(self._leave_soon)
         self.begin_capture_print(self, stdout=False)
+        self._take_keys()
         self.engine.start()
         self._pulls = self.set_interval(1 / PULLS_PER_S, self._pull)
+        self.call_after_refresh(self._look_around)
+
+    def _look_around(self) -> None:
+        """What can wait until the first frame stands."""
+        self.open_marks()
+        self.tell_settings()
+
+    def _take_keys(self) -> None:
+        self.keys = read_keys(settings_path())
+        self.set_keymap(self.keys.changed)
+        self.header.pause_key = self.keys.text("pause")
+        self.table.follow_key = self.keys.text("follow")
+        self.alarm_line.key = self.keys.text("acknowledge")
+        for problem in self.keys.problems:
+            self.warn(problem)
 
     def on_unmount(self) -> None:
         """Whatever ended the app, the stream ends with it."""
-        with contextlib.suppress(NotImplementedError, RuntimeError):
-            asyncio.get_running_loop().remove_signal_handler(signal.SIGTERM)
-        self._stream.stop()
+        forget_signals()
+        self.attention.restore()
+        self.stop_playing()
+        self.stream.stop()
 
     def on_print(self, event: Print) -> None:
         """A warning of a sink: shown for a while, and kept for after the screen."""
@@ -110,34 +128,56 @@ class MonitorApp(App[Snapshot]):
         for line in text.splitlines():
             if line.strip():
                 self.warnings.append(line)
-                self.notify(words.printable(line), severity="warning", markup=False)
+                self.warn(line)
 
     def _pull(self) -> None:
         is_done = self.engine.is_done
-        snapshot, before = self._stream.snapshot, self._shown
-        if snapshot is not before:
-            self._shown = snapshot
-            self._header.show(snapshot)
-            if snapshot.recent is not before.recent or snapshot.state != before.state:
-                self._show_segments(snapshot)
-            if snapshot.state != before.state:
-                self.refresh_bindings()
+        snapshot, before = self.stream.snapshot, self._last
+        new = self.take_new()
+        if snapshot is not before or new:
+            self._show(snapshot, before, new)
         if is_done and self._pulls is not None:
             self._pulls.stop()
             self._pulls = None
             self._finish()
 
-    def _show_segments(self, snapshot: Snapshot) -> None:
-        self._isolation.show(snapshot.recent)
-        self._reconstruction.show(snapshot.recent)
-        self._verdict.show(snapshot)
-        self._profile.show(snapshot.recent[-1] if snapshot.recent else None)
-        self._table.show(snapshot.recent)
+    def _show(self, snapshot: Snapshot, before: Snapshot, new: list[Heard]) -> None:
+        """Draw what has changed; the level of a quiet input less often."""
+        has_new_state = snapshot.state != before.state
+        is_calm = not (snapshot.gate_open or new or has_new_state or snapshot.finished)
+        self._calm = (self._calm + 1) % _CALM_PULLS if is_calm else 0
+        if self._calm:
+            return
+        self._last = snapshot
+        self.header.show(snapshot)
+        if has_new_state or (new and self.table.chosen is None):
+            self.show_panels()
+        if has_new_state:
+            self.refresh_bindings()
+            self.tell_settings()
+        self._notice_alarms([heard for heard in new if heard.alarm])
+        if has_new_state:
+            self.attention.entitle(self.alarm_line.heard, snapshot.state)
+
+    def _notice_alarms(self, alarms: list[Heard]) -> None:
+        """Ring, pin and light up, but for what is muted."""
+        loud = [heard for heard in alarms if heard.score.cluster not in self.muted]
+        if loud:
+            had_none = self.alarm_line.heard is None
+            self.alarm_line.pin(loud)
+            self.table.flash(loud[-1])
+            self.attention.ring()
+            self.attention.entitle(loud[-1], self._last.state)
+            if had_none:
+                self.refresh_bindings()
+        if alarms:
+            self.tell_settings()  # a file that hurried to its next alarm has its speed again
 
     def _finish(self) -> None:
         """The stream has ended by itself, or could not go on."""
         self._take_error()
         self.refresh_bindings()
+        self.tell_settings()
         if self.crash is not None:
             self._leave()
         elif self.failure is not None:
@@ -155,7 +195,7 @@ class MonitorApp(App[Snapshot]):
             self.crash = error
 
     def _summary(self) -> str:
-        last = self._stream.snapshot
+        last = self.stream.snapshot
         sentences = [
             f"The input has ended: {words.plural(last.segments, 'segment')}, "
             f"{words.plural(last.alarms, 'alarm')}, {last.not_scored:,} not scored, "
@@ -171,17 +211,48 @@ class MonitorApp(App[Snapshot]):
         self._notice.update(text)
         self._notice.display = True
 
+    def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002
+        """Textual's own commands: what they can do is among ours."""
+        yield from ()
+
+    def is_possible(self, call: str) -> bool:
+        """Whether an action, as Textual calls it, can be done now on the main screen."""
+        name, _, rest = call.partition("(")
+        parameters = (rest.startswith("True"),) if name == "pause" else ()
+        return self._can(name, parameters)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Pausing and going on share a key: only one of them can be done at a time."""
+        """What cannot be done now has no key; other screens have keys of their own."""
+        if not any(called.call.partition("(")[0] == action for called in ACTIONS):
+            return True
+        is_alone = len(self.screen_stack) == 1
+        return is_alone and self._can(action, parameters)
+
+    def _can(self, action: str, parameters: tuple[object, ...]) -> bool:
+        ended = self.engine.is_done
         if action == "pause":
-            ended = self.engine.is_done
-            return not ended and parameters[0] is not self._stream.is_paused
+            return not ended and parameters[0] is not self.stream.is_paused
+        if action in ("speed", "jump", "next_alarm"):
+            return not ended and self.stream.player is not None
+        if action == "device":
+            return not ended and self.session.inputs.live is not None
+        if action == "filter":
+            return not self.field.display
+        if action == "acknowledge":
+            return self.alarm_line.heard is not None
         return True
 
-    def action_pause(self, paused: bool) -> None:
-        """Pause, or go on."""
-        self._stream.pause(paused)
-        self.refresh_bindings()
+    def action_help(self) -> None:
+        """Show every action with its key."""
+        self.push_screen(HelpScreen(self.keys))
+
+    def action_commands(self) -> None:
+        """The command palette."""
+        self.action_command_palette()
+
+    def action_colours(self) -> None:
+        """Light or dark."""
+        self.theme = "textual-dark" if self.theme == "textual-light" else "textual-light"
 
     async def action_quit(self) -> None:
         """End the stream with everything flushed, then leave."""
@@ -202,5 +273,6 @@ class MonitorApp(App[Snapshot]):
         self.run_worker(self.action_quit(), exit_on_error=True)
 
     def _leave(self) -> None:
+        self.attention.restore()
         code = 1 if self.crash is not None else self.failure.exit_code if self.failure else 0
-        self.exit(self._stream.snapshot, return_code=code)
+        self.exit(self.stream.snapshot, return_code=code)

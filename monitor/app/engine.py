@@ -2,9 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import signal
 import threading
+from collections.abc import Callable
 
 from monitor.stream import Stream
+
+_SIGNALS = tuple(getattr(signal, name) for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+def leave_on_signals(leave: Callable[[], None]) -> None:
+    """SIGTERM, and a terminal that is closed, end an app in its own time; called in its loop."""
+    for number in _SIGNALS:
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            asyncio.get_running_loop().add_signal_handler(number, leave)
+
+
+def forget_signals() -> None:
+    """The app is leaving."""
+    for number in _SIGNALS:
+        with contextlib.suppress(NotImplementedError, RuntimeError):
+            asyncio.get_running_loop().remove_signal_handler(number)
 
 
 class Engine:

@@ -16,10 +16,13 @@ _NAMES = {"digital zero": "digital zero: no signal", "silent": "silent: below �
 _UNHEARD = {
     "opening": "opening the input",
     "stalled": "no sound arrives from the input",
-    "reconnecting": "the input is gone; trying to open it again",
+    "reconnecting": "the input is gone; opening it again",
     "ended": "the input has ended",
+    "digital zero": "digital zero: no signal at all",
+    "silent": "silent: below −90 dBFS",
 }
 _GAP = 2
+_ROOM_FOR_FLOOR = 54
 
 
 class Header(Drawing):
@@ -31,6 +34,7 @@ class Header(Drawing):
         self._card = card
         self._has_gate = has_gate
         self._snapshot = Snapshot()
+        self.pause_key = "p"
 
     def show(self, snapshot: Snapshot) -> None:
         """Show another moment."""
@@ -97,14 +101,19 @@ class Header(Drawing):
         unheard = _UNHEARD.get(snapshot.state)
         if snapshot.state == "paused":
             leaves_out = "" if snapshot.length_s else " (what comes now is left unheard)"
-            unheard = f"paused; press p to go on{leaves_out}"
+            unheard = f"paused; press {self.pause_key} to go on{leaves_out}"
         if unheard is not None:
+            if snapshot.detail:
+                unheard += f": {words.printable(snapshot.detail)}"
             return [("input", "muted"), ("  " + unheard, "")]
         floor = snapshot.floor_dbfs
         details = f"  {words.level_text(snapshot.level_dbfs)} dBFS"
         if self._has_gate:
             gate = "gate open  " if snapshot.gate_open else "gate closed"
-            details += f"  floor {words.level_text(floor).strip():>3}  {gate}"
+            noise = (
+                f"  floor {words.level_text(floor).strip():>3}" if width >= _ROOM_FOR_FLOOR else ""
+            )
+            details += f"{noise}  {gate}"
         state = snapshot.input_state
         shown = _NAMES.get(state, words.printable(state)) if state else ""
         longest = max(map(cell_len, _NAMES.values())) + _GAP
@@ -126,8 +135,15 @@ class Header(Drawing):
             (f"{words.plural(snapshot.segments, 'segment')} · ", ""),
             (words.plural(snapshot.alarms, "alarm"), "bad" if snapshot.alarms else ""),
             (f" · {snapshot.not_scored:,} not scored · ", ""),
-            (words.lost_text(snapshot.account), "warn" if snapshot.account.lost_s else ""),
+            self._lost(),
         ]
+
+    def _lost(self) -> tuple[str, str]:
+        """What was lost so far; how much is lost right now is known when sound is back."""
+        snapshot = self._snapshot
+        if snapshot.state == "reconnecting":
+            return "losing sound now", "bad"
+        return words.lost_text(snapshot.account), "warn" if snapshot.account.lost_s else ""
 
 
 def _share(level_dbfs: float) -> float:

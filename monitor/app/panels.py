@@ -15,7 +15,6 @@ from model.detector import ANOMALOUS, NORMAL, Detector
 from monitor.app import words
 from monitor.app.drawing import Drawing, Line, Scale, history, ruler
 from monitor.events import Heard
-from monitor.snapshot import Snapshot
 
 LAST = 60
 """How many segments the history shows at most."""
@@ -48,13 +47,15 @@ class ScorePanel(Drawing):
     def __init__(
         self,
         title: str,
-        scale: Scale,
+        detector: Detector,
+        scale_of: Callable[[Detector], Scale],
         text: Callable[[float | None], str],
         values: Callable[[Heard], tuple[float | None, float | None]],
     ) -> None:
         super().__init__(classes="panel")
         self.border_title = Content(title)
-        self._scale = scale
+        self._scale_of = scale_of
+        self._scale = scale_of(detector)
         self._text = text
         self._values = values
         self._recent: Sequence[Heard] = ()
@@ -66,6 +67,15 @@ class ScorePanel(Drawing):
 
     def on_resize(self) -> None:
         """Say as much of the threshold as there is room for."""
+        self._caption()
+
+    def use(self, detector: Detector) -> None:
+        """Another false-alarm rate has another threshold."""
+        self._scale = self._scale_of(detector)
+        self._caption()
+        self.redraw()
+
+    def _caption(self) -> None:
         scale = self._scale
         threshold = f"threshold {self._text(scale.threshold)}"
         if not scale.has_mark:
@@ -104,16 +114,19 @@ def _large(digits: str, role: str, p_text: str) -> list[Line]:
 
 def score_panels(detector: Detector) -> tuple[ScorePanel, ScorePanel]:
     """The panels of both scores of a model."""
-    conformity, thresholds = detector.conformity, detector.thresholds
     isolation = ScorePanel(
         "isolation score",
-        Scale.of(conformity.isolation, thresholds.isolation_score),
+        detector,
+        lambda known: Scale.of(known.conformity.isolation, known.thresholds.isolation_score),
         words.isolation_text,
         lambda heard: (heard.score.isolation_score, heard.score.isolation_p),
     )
     reconstruction = ScorePanel(
         "reconstruction error",
-        Scale.of(conformity.reconstruction, thresholds.reconstruction_error, log=True),
+        detector,
+        lambda known: Scale.of(
+            known.conformity.reconstruction, known.thresholds.reconstruction_error, log=True
+        ),
         words.reconstruction_text,
         lambda heard: (heard.score.reconstruction_error, heard.score.reconstruction_p),
     )
@@ -121,29 +134,39 @@ def score_panels(detector: Detector) -> tuple[ScorePanel, ScorePanel]:
 
 
 class VerdictPanel(Drawing):
-    """What is to be thought of the newest segment, and why."""
+    """What is to be thought of a segment, and why."""
 
     def __init__(self, detector: Detector) -> None:
         super().__init__(classes="panel")
         self.border_title = Content("verdict")
         self._detector = detector
         self._thresholds = detector.thresholds
-        self._snapshot = Snapshot()
+        self._heard: Heard | None = None
+        self._state = "opening"
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Show the newest segment of a moment."""
-        self._snapshot = snapshot
-        if snapshot.recent:
-            heard = snapshot.recent[-1]
+    def use(self, detector: Detector) -> None:
+        """Another false-alarm rate has other thresholds."""
+        self._detector, self._thresholds = detector, detector.thresholds
+
+    def show(self, heard: Heard | None, state: str, chosen: str = "") -> None:
+        """Show a segment, or the state of the input before there is one.
+
+        `chosen` says in words that somebody has chosen it.
+        """
+        self._heard, self._state = heard, state
+        title = "verdict · chosen" if chosen else "verdict"
+        if heard is not None:
             when = f"{words.when_text(heard)} · {words.duration_text(heard.segment)}"
-            self.border_subtitle = Content(when)
+            room = self.size.width - 4
+            self.border_subtitle = Content(words.first_fitting([f"{when}{chosen}", when], room))
             self.set_class(heard.is_anomalous, "-anomalous")
+        self.set_class(bool(chosen), "-chosen")
+        self.border_title = Content(title)
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Line]:
         """One fact a line, wrapped to the width, the most important first."""
-        recent = self._snapshot.recent
-        facts = self._facts(recent[-1]) if recent else self._waiting()
+        facts = self._waiting() if self._heard is None else self._facts(self._heard)
         lines = _wrapped([(fact.long, fact.role) for fact in facts], width)
         if len(lines) > height:
             lines = _wrapped([(fact.short or fact.long, fact.role) for fact in facts], width)
@@ -152,10 +175,9 @@ class VerdictPanel(Drawing):
         return lines[:height]
 
     def _waiting(self) -> list[_Fact]:
-        state = self._snapshot.state
         windows = self._detector.segmentation.mode == "continuous"
         sentence = f"waiting for the first {'window' if windows else 'sound'}"
-        return [_Fact("no verdict yet", "strong"), _Fact(_WAITING.get(state, sentence))]
+        return [_Fact("no verdict yet", "strong"), _Fact(_WAITING.get(self._state, sentence))]
 
     def _facts(self, heard: Heard) -> list[_Fact]:
         score = heard.score
@@ -166,6 +188,7 @@ class VerdictPanel(Drawing):
             _VERDICTS[score.verdict],
             _Fact(f"p {words.p_text(score.p)} · {words.odds_text(score.p)}", "strong"),
             self._by(heard),
+            *self._now(heard),
             *self._conditions(heard),
             *_notes(heard),
         ]
@@ -181,6 +204,16 @@ class VerdictPanel(Drawing):
         if reconstruction:
             return _Fact("by the reconstruction error", short="by reconstruction")
         return _Fact("both scores below their thresholds", short="below both thresholds")
+
+    def _now(self, heard: Heard) -> list[_Fact]:
+        """A verdict stays what it was; where another rate would say otherwise, that is told."""
+        rate, p = self._detector.false_alarm_rate, heard.score.p
+        if p is None or (p <= rate) == heard.is_anomalous:
+            return []
+        now = NORMAL if heard.is_anomalous else ANOMALOUS
+        return [
+            _Fact(f"at today's p ≤ {words.p_text(rate)} it would be {now}", "warn", f"now {now}")
+        ]
 
     def _conditions(self, heard: Heard) -> list[_Fact]:
         if not heard.score.outside_conditions:

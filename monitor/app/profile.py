@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from rich.cells import cell_len
@@ -26,6 +28,8 @@ class ProfilePanel(Drawing):
         super().__init__(classes="panel")
         self._edges_hz = band_edges_hz(detector.front_end)
         self._centroids = detector.clusters.centroids
+        self.names: Mapping[int, str] = {}
+        """Names that clusters were given since."""
         self._heard: Heard | None = None
         self.border_title = Content("error profile")
 
@@ -77,24 +81,24 @@ class ProfilePanel(Drawing):
         if self._heard is None or profile is None or room < 8:
             self.border_title, self.border_subtitle = Content("error profile"), None
             return
-        self.border_title = Content(words.first_fitting(titles(self._heard), room))
+        self.border_title = Content(words.first_fitting(titles(self._heard, self.names), room))
         nothing = np.zeros_like(profile)
         most = f"largest error at {dominant_band(profile, nothing, self._edges_hz)}"
         full = f"{most} · tallest bar {profile.max():#.2g}"
         self.border_subtitle = Content(words.first_fitting([full, most], room))
 
 
-def titles(heard: Heard) -> list[str]:
-    """Nearest cluster in words, the longest first."""
+def titles(heard: Heard, names: Mapping[int, str]) -> list[str]:
+    """Nearest cluster in words, the longest first; `names` are newer than the segment."""
     score = heard.score
-    name = words.printable(score.cluster_name or "")
+    name = words.printable(names.get(score.cluster or 0, score.cluster_name or ""))
     distance = score.cluster_distance or 0.0
     fate = "unlike any cluster · nearest" if score.unlike_any else "nearest cluster"
     reach = f"at {distance:.1f} {'times' if score.unlike_any else 'of'} its reach"
     if f"{distance:.1f}" == "1.0":
         reach = f"just {'beyond' if score.unlike_any else 'within'} its reach"
-    names = [name, words.clip(name, 24), words.clip(name, 12)]
-    nearest = [f'{fate}: {score.cluster} "{name}" {reach}' for name in names]
+    shorter = [name, words.clip(name, 24), words.clip(name, 12)]
+    nearest = [f'{fate}: {score.cluster} "{name}" {reach}' for name in shorter]
     return [*(f"error profile · {text}" for text in nearest[:2]), *nearest, f"{fate} {reach}"]
 
 

@@ -1,159 +1,232 @@
-"""The table of segments: the newest 500 at most, following unless somebody has scrolled back.
+"""The table of segments: only the rows in sight are ever drawn, however many there are.
 
-A DataTable takes milliseconds to lose a row: where it is full, it begins anew with the newest 400.
-It takes new rows five times a second at most, so that a replay at full speed is not held up.
+It follows the newest row unless somebody has scrolled back or chosen a row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import ClassVar
 
+from rich.segment import Segment
 from rich.style import Style
-from rich.text import Text
 from textual.content import Content
-from textual.events import Resize
-from textual.widgets import DataTable
+from textual.events import Click
+from textual.geometry import Size
+from textual.message import Message
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.widget import Widget
 
-from model.detector import ANOMALOUS, NOT_SCORED
 from monitor.app import words
+from monitor.app.columns import ROLES, Columns
+from monitor.app.listing import Filter, Listing
 from monitor.events import Heard
-from monitor.snapshot import RECENT
 
-_NARROW = 100
-_BEGINS_WITH = 400
-_PAUSE_S = 0.2
+FLASH_S = 0.6
 
 
-class SegmentTable(DataTable[Text]):
-    """A row a segment, newest at the bottom."""
+class SegmentTable(ScrollView, can_focus=False):
+    """A row a segment, under a line of labels that stays."""
 
-    COMPONENT_CLASSES: ClassVar[set[str]] = {"table--anomalous", "table--muted"}
+    class Chosen(Message):
+        """Somebody clicked on a row."""
+
+        def __init__(self, heard: Heard) -> None:
+            super().__init__()
+            self.heard = heard
+
+    ALLOW_SELECT = False
+    COMPONENT_CLASSES: ClassVar[set[str]] = {f"table--{role}" for role in ROLES}
     DEFAULT_CSS = """
     SegmentTable {
-        .table--anomalous { color: $text-error; text-style: bold; }
+        .table--label { color: $text-muted; text-style: bold; }
+        .table--bad { color: $text-error; text-style: bold; }
         .table--muted { color: $text-muted; }
+        .table--dim { color: $foreground 55%; }
+        .table--chosen { color: $block-cursor-foreground; background: $block-cursor-background;
+            text-style: bold; }
+        .table--flash { text-style: bold reverse; }
     }
     """
 
-    def __init__(self) -> None:
-        super().__init__(cursor_type="none", zebra_stripes=False)
-        self.border_title = Content("segments")
-        self._recent: Sequence[Heard] = ()
-        self._newest = 0
+    def __init__(self, listing: Listing) -> None:
+        super().__init__()
+        self.listing = listing
+        self.chosen: Heard | None = None
+        self.muted: Collection[int] = ()
+        self.marked: Collection[int] = ()
+        self.follow_key = "f"
+        self.names: dict[int, str] = {}
+        """Names that clusters were given since."""
+        self._columns = Columns(0, self.names)
         self._follows = True
-        self._settling = False
-        self._laid_out_for = 0
-        self._resting = False
+        self._flashing = 0
+        self._settings = ""
+        self._styles: dict[str, Style] = {}
 
-    def on_mount(self) -> None:
-        """Draw anew in the colours of another theme."""
-        self.app.theme_changed_signal.subscribe(self, lambda _: self._rebuild())
+    @property
+    def row_count(self) -> int:
+        """Rows that there are, in sight or not."""
+        return len(self.listing.rows)
 
-    def on_resize(self, event: Resize) -> None:
+    def notify_style_update(self) -> None:
+        """Another theme: look the colours up anew."""
+        super().notify_style_update()
+        self._styles.clear()
+
+    def on_resize(self) -> None:
         """Lay the columns out anew for another width; keep the newest row in sight."""
-        if event.size.width != self._laid_out_for:
-            self._rebuild()
-        else:
-            self.call_after_refresh(self._settle)
-
-    def show(self, recent: Sequence[Heard]) -> None:
-        """Take what is new among the newest segments, oldest first."""
-        self._recent = recent
-        if self.columns and not self._resting and self._unseen():
-            self._resting = True
-            self._take(self._unseen())
-            self.set_timer(_PAUSE_S, self._rested)
-
-    def _rested(self) -> None:
-        self._resting = False
+        if self.size.width != self._columns.width:
+            self._columns = Columns(self.size.width, self.names)
         self._settle()
-        self.show(self._recent)
+        self._tell()
+        self.tell_settings(self._settings)
+        self.refresh()
 
-    def release_anchor(self) -> None:
-        """Textual calls this for every scrolling: somebody's own ends the following."""
-        super().release_anchor()
-        self._follows = self._follows and self._settling
+    def add(self, new: Sequence[Heard], most: int) -> bool:
+        """Take new segments; says whether the listing is to be reloaded."""
+        before = self.row_count
+        is_stale = self.listing.add(new, most)
+        if self.row_count != before:
+            self._settle()
+            self._tell()
+            if self._follows or not self.listing.is_in_time_order or before < self.size.height:
+                self.refresh()
+        elif self.listing.filter != Filter():
+            self._tell()
+        return is_stale
+
+    def reload(self, remembered: Sequence[Heard]) -> None:
+        """List anew, keeping in sight what was."""
+        listing = self.listing
+        top = listing.at(self.scroll_offset.y)
+        listing.reload(remembered)
+        self._settle()
+        if top is not None and not self._follows and listing.is_in_time_order:
+            self.scroll_to(y=listing.place(top), animate=False, force=True)
+        self._tell()
+        self.refresh()
+
+    def list_anew(self, remembered: Sequence[Heard]) -> None:
+        """The filter or the order is another one: list anew, from the place that matters."""
+        self.listing.reload(remembered)
+        self._follows = self.listing.is_in_time_order and self.chosen is None
+        self._settle()
+        if self.chosen is not None:
+            self._bring_into_sight(self.listing.place(self.chosen))
+        elif not self._follows:
+            self.scroll_to(y=0, animate=False, force=True)
+        self._tell()
+        self.refresh()
+
+    def choose(self, heard: Heard | None) -> None:
+        """Show which row is chosen; None: none is, and the newest is followed again."""
+        self.chosen = heard
+        self._follows = heard is None and self.listing.is_in_time_order
+        self._settle()
+        if heard is not None:
+            self._bring_into_sight(self.listing.place(heard))
+        elif not self._follows:
+            self.scroll_to(y=0, animate=False, force=True)
+        self._tell()
+        self.refresh()
+
+    def flash(self, heard: Heard) -> None:
+        """Light a row up, once."""
+        self._flashing = heard.number
+        self.refresh()
+        self.set_timer(FLASH_S, lambda: self._darken(heard.number))
+
+    def _darken(self, number: int) -> None:
+        if self._flashing == number:
+            self._flashing = 0
+            self.refresh()
+
+    def tell_settings(self, text: str) -> None:
+        """Say below the rows what is set."""
+        self._settings = text
+        self.border_subtitle = Content(words.clip(text, max(8, self.size.width - 3)))
+
+    @property
+    def page(self) -> int:
+        """Rows in sight."""
+        return max(1, self.size.height - 1)
+
+    def _settle(self) -> None:
+        """Tell Textual how many rows there are, without the layout that it would do for it."""
+        size = Size(self.size.width, self.row_count + 1)
+        if size != self.virtual_size:
+            self.set_reactive(Widget.virtual_size, size)
+            self._scroll_update(size)
+        if self._follows or self.scroll_y > self.max_scroll_y:
+            self.scroll_to(y=self.max_scroll_y, animate=False, force=True)
+
+    def _bring_into_sight(self, place: int) -> None:
+        top = self.scroll_offset.y
+        y = min(max(top, place - self.page + 1), place)
+        if y != top:
+            self.scroll_to(y=y, animate=False, force=True)
 
     def watch_scroll_y(self, old_value: float, new_value: float) -> None:
-        """Whoever scrolls down to the newest row follows again."""
+        """Whoever scrolls back stays there; who scrolls down to the newest row follows again."""
         super().watch_scroll_y(old_value, new_value)
-        self._follows = self._follows or old_value < new_value >= self.max_scroll_y
+        at_end = new_value >= self.max_scroll_y
+        self._follows = at_end and self.chosen is None and self.listing.is_in_time_order
 
-    def _settle(self, back_at: float | None = None) -> None:
-        """Scroll to the newest row, or to where somebody who scrolled back was."""
-        y = self.max_scroll_y if self._follows else back_at
-        if y is not None:
-            self._settling = True
-            self.scroll_to(y=y, animate=False, force=True)
-            self._settling = False
+    def _tell(self) -> None:
+        """Say in the border what is listed."""
+        listed = self.listing.in_words
+        choices = [f"segments · {listed}", listed]
+        if self.chosen is not None:
+            chosen = f"chosen: {words.when_text(self.chosen)}, {self.follow_key} follows again"
+            short = self.listing.filter_in_words or listed
+            choices = [
+                f"segments · {listed} · {chosen}",
+                f"{listed} · {chosen}",
+                f"{short} · {chosen}",
+                f"{short} · chosen: {words.when_text(self.chosen)}",
+                chosen,
+            ]
+        title = words.first_fitting(choices, max(8, self.size.width - 3))
+        if self.border_title != title:
+            self.border_title = Content(title)
 
-    def _unseen(self) -> list[Heard]:
-        return [heard for heard in self._recent if heard.number > self._newest]
-
-    def _take(self, new: Sequence[Heard]) -> None:
-        if len(self.rows) + len(new) > RECENT:
-            self._rebuild(_BEGINS_WITH)
+    def on_click(self, event: Click) -> None:
+        """Choose the row under the pointer."""
+        offset = event.get_content_offset(self)
+        if offset is None or offset.y < 1:
             return
-        self._add(new)
-        self.call_after_refresh(self._settle)
+        place = self.scroll_offset.y + offset.y - 1
+        if place < self.row_count:
+            self.post_message(self.Chosen(self.listing.rows[place]))
 
-    def _add(self, new: Sequence[Heard]) -> None:
-        width = self.ordered_columns[-1].width
-        for heard in new:
-            self.add_row(*self._cells(heard, width))
-        if new:
-            self._newest = new[-1].number
+    def render_line(self, y: int) -> Strip:
+        """The labels, or one row."""
+        width, base = self.size.width, self._style_of("")
+        if y == 0:
+            pieces = [(self._columns.labels, "label")]
+        else:
+            place = self.scroll_offset.y + y - 1
+            if place >= self.row_count:
+                return Strip.blank(width, base)
+            pieces = self._row(self.listing.rows[place])
+        strip = Strip([Segment(text, self._style_of(role)) for text, role in pieces])
+        last = self._style_of(pieces[-1][1]) if pieces[-1][1] in ("chosen", "flash") else base
+        return strip.adjust_cell_length(width, last)
 
-    def _rebuild(self, most: int = RECENT) -> None:
-        self._laid_out_for = width = self.size.width
-        kept = self._recent[-most:]
-        seen = [heard for heard in kept if heard.number <= self._newest]
-        follows, back_at = self._follows, self.scroll_target_y - len(self.rows) + len(seen)
-        self.clear(columns=True)
-        self._follows = follows
-        narrow = width < _NARROW
-        layout = [
-            ("time", 9),
-            ("length", 6),
-            ("isolation", 9),
-            ("recon." if narrow else "reconstruction", 6 if narrow else 14),
-            ("p", 7),
-            ("verdict", 10 if narrow else 12),
-        ]
-        used = sum(cells for _, cells in layout) + 2 * (len(layout) + 1)
-        last = "cluster" if narrow else "nearest cluster, remarks"
-        layout.append((last, max(8, width - used - 1)))
-        for label, cells in layout:
-            right = label not in ("verdict", last)
-            self.add_column(Text(label, justify="right" if right else "left"), width=cells)
-        self._add(kept)
-        self.call_after_refresh(self._settle, max(0, back_at))
+    def _row(self, heard: Heard) -> list[tuple[str, str]]:
+        is_chosen = self.chosen is not None and heard.number == self.chosen.number
+        is_muted = heard.score.cluster in self.muted
+        notes = ["marked"] * (heard.number in self.marked) + ["muted"] * is_muted
+        pieces = self._columns.row(heard, is_chosen, notes)
+        if is_chosen or heard.number == self._flashing:
+            role = "chosen" if is_chosen else "flash"
+            return [("".join(text for text, _ in pieces), role)]
+        return [(text, "dim") for text, _ in pieces] if is_muted else pieces
 
-    def _cells(self, heard: Heard, cluster_width: int) -> list[Text]:
-        score = heard.score
-        anomalous = score.verdict == ANOMALOUS
-        name = "table--anomalous" if anomalous else "table--muted"
-        whole = self.get_component_rich_style(name)
-        style = Style(color=whole.color, bold=whole.bold)
-        plain = style if score.verdict == NOT_SCORED else ""
-        numbers = [
-            words.when_text(heard),
-            words.duration_text(heard.segment),
-            words.isolation_text(score.isolation_score),
-            words.reconstruction_text(score.reconstruction_error),
-            words.p_text(score.p),
-        ]
-        verdict = score.verdict.upper() if anomalous else score.verdict
-        return [
-            *(Text(number, style=plain, justify="right") for number in numbers),
-            Text(verdict, style=style if anomalous else plain),
-            Text(_last_column(heard, cluster_width), style=plain),
-        ]
-
-
-def _last_column(heard: Heard, width: int) -> str:
-    """The cluster, then as many remarks as fit."""
-    cluster, notes = words.cluster_text(heard), words.remarks(heard)
-    choices = [" · ".join([cluster, *notes[:n]]) for n in range(len(notes), -1, -1)]
-    return words.first_fitting(choices, width)
+    def _style_of(self, role: str) -> Style:
+        if role not in self._styles:
+            component = self.get_component_rich_style(f"table--{role}") if role else None
+            self._styles[role] = component or self.rich_style
+        return self._styles[role]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 
 from rich.cells import cell_len, set_cell_size
 
@@ -23,6 +25,7 @@ STATES = {
     "paused": ("‖", "warn"),
     "digital zero": ("!", "warn"),
     "silent": ("!", "warn"),
+    "not finite": ("!", "warn"),
     "stalled": ("!", "bad"),
     "reconnecting": ("↻", "bad"),
     "ended": ("■", "muted"),
@@ -151,6 +154,11 @@ def rate_text(rate_hz: int) -> str:
     return f"{rate_hz / 1000:g} kHz"
 
 
+def speed_text(speed: float) -> str:
+    """How fast a file plays: `1× real time`."""
+    return "as fast as it goes" if math.isinf(speed) else f"{speed:g}× real time"
+
+
 def level_text(level_dbfs: float | None) -> str:
     """A level as a whole number of fixed width; a dash for digital zero."""
     return f"{NONE:>3}" if level_dbfs is None else f"{level_dbfs:3.0f}".replace("-", "−")
@@ -176,9 +184,13 @@ def remarks(heard: Heard) -> list[str]:
     return found
 
 
-def cluster_text(heard: Heard) -> str:
-    """Number and name of the nearest cluster, or why there is none."""
+def cluster_text(heard: Heard, names: Mapping[int, str] = MappingProxyType({})) -> str:
+    """Number and name of the nearest cluster, or why there is none.
+
+    `names` are those that clusters were given since the segment was heard.
+    """
     score = heard.score
     if score.verdict == NOT_SCORED:
         return printable(score.reason or NONE)
-    return f"{score.cluster}: {printable(score.cluster_name or NONE)}"
+    name = names.get(score.cluster or 0, score.cluster_name or NONE)
+    return f"{score.cluster}: {printable(name)}"

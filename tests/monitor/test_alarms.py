@@ -178,7 +178,7 @@ def test_the_alarm_of_a_machine_is_one_clip(
     """In continuous mode the window that raised the alarm is saved, and only that one."""
     done = run("replay", machine_model, odd_machine, "--save", tmp_path)
     assert len(list(tmp_path.glob("*.flac"))) == len(list(tmp_path.glob("*.json"))) == 1
-    assert " 1 alarms" in done.stderr
+    assert " 1 alarm," in done.stderr
 
 
 def test_a_machine_as_it_was_alarms_nobody(

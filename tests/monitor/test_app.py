@@ -6,11 +6,14 @@ import asyncio
 import math
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
@@ -36,8 +39,10 @@ from monitor.app.header import Header
 from monitor.app.panels import ScorePanel, VerdictPanel
 from monitor.app.profile import ProfilePanel, frequency_axis
 from monitor.app.run import run_app
+from monitor.app.session import Session
 from monitor.app.table import SegmentTable
 from monitor.events import Event, Heard
+from monitor.history import History
 from monitor.ledger import Account
 from monitor.sinks import Sink
 from monitor.snapshot import Snapshot
@@ -98,7 +103,8 @@ def border_of(widget: Widget) -> str:
 def rows_of(app: MonitorApp) -> list[list[str]]:
     """All rows of the table."""
     table = app.query_one(SegmentTable)
-    return [[cell.plain for cell in table.get_row_at(i)] for i in range(table.row_count)]
+    lines = ["".join(text for text, _ in table._row(heard)) for heard in table.listing.rows]
+    return [re.split(r"\s{2,}", line[1:].strip()) for line in lines]
 
 
 def notice_of(app: MonitorApp) -> str:
@@ -164,26 +170,41 @@ def app_of(demo_detector: Detector) -> Callable[..., MonitorApp]:
     """Make an app that watches a source with the demo's model."""
 
     def make(source: Any, *sinks: Sink, title: str = "six", **options: Any) -> MonitorApp:
-        return MonitorApp(Stream(demo_detector, [source], sinks), title=title, **options)
+        return MonitorApp(Session.of(demo_detector, [source], sinks, title=title), **options)
 
     return make
 
 
+@dataclass(frozen=True)
+class Run:
+    """What a stream heard."""
+
+    rows: list[Heard]
+    alarms: int
+
+    @property
+    def segments(self) -> int:
+        """How many segments there were."""
+        return len(self.rows)
+
+
 @pytest.fixture(scope="session")
-def headless(demo_detector: Detector, excerpt_file: Path) -> Snapshot:
+def headless(demo_detector: Detector, excerpt_file: Path) -> Run:
     """Run the excerpt without a screen."""
-    return Stream(demo_detector, [AudioFile(str(excerpt_file))]).run()
+    history = History()
+    last = Stream(demo_detector, [AudioFile(str(excerpt_file))], [history]).run()
+    return Run(history.rows(), last.alarms)
 
 
 def test_screen_shows_the_numbers_of_the_stream_run_headless(
-    app_of: Callable[..., MonitorApp], excerpt_file: Path, headless: Snapshot
+    app_of: Callable[..., MonitorApp], excerpt_file: Path, headless: Run
 ) -> None:
     """Every segment is a row with its numbers, and header and panels show the last one's."""
     app = app_of(AudioFile(str(excerpt_file)))
 
     async def act(pilot: Pilot[Snapshot]) -> None:
         await until_ended(pilot, headless.segments)
-        for row, heard in zip(rows_of(app), headless.recent, strict=True):
+        for row, heard in zip(rows_of(app), headless.rows, strict=True):
             score = heard.score
             assert row[:6] == [
                 words.position_text(heard.segment.start_s),
@@ -194,7 +215,7 @@ def test_screen_shows_the_numbers_of_the_stream_run_headless(
                 score.verdict.upper() if heard.is_anomalous else score.verdict,
             ]
             assert row[6].startswith(f"{score.cluster}: {score.cluster_name}")
-        last = headless.recent[-1].score
+        last = headless.rows[-1].score
         header = text_of(app.query_one(Header))
         assert f"{headless.segments} segments · {headless.alarms} alarm" in header
         for panel, p in zip(
@@ -216,7 +237,7 @@ def test_every_size_is_drawn_whole(
     theme: str,
     app_of: Callable[..., MonitorApp],
     excerpt_file: Path,
-    headless: Snapshot,
+    headless: Run,
 ) -> None:
     """At every size and in both themes all lines fill their widgets exactly, none runs over."""
     app = app_of(AudioFile(str(excerpt_file)), title="a long name " * 20)
@@ -239,7 +260,7 @@ def test_every_size_is_drawn_whole(
 
 
 def test_resizing_keeps_all_rows(
-    app_of: Callable[..., MonitorApp], excerpt_file: Path, headless: Snapshot
+    app_of: Callable[..., MonitorApp], excerpt_file: Path, headless: Run
 ) -> None:
     """A terminal that changes its size keeps the table's rows and redraws the panels."""
     app = app_of(AudioFile(str(excerpt_file)))
@@ -312,7 +333,7 @@ def test_quitting_ends_the_stream(
 
 
 def test_end_of_the_input_leaves_a_summary(
-    app_of: Callable[..., MonitorApp], excerpt_file: Path, headless: Snapshot
+    app_of: Callable[..., MonitorApp], excerpt_file: Path, headless: Run
 ) -> None:
     """At the end the app stays open, says `ENDED`, counts in one line, and adds the farewell."""
     app = app_of(AudioFile(str(excerpt_file)), farewell=lambda: "Found [b]all[/].")
@@ -434,7 +455,7 @@ def test_names_are_data(app_of: Callable[..., MonitorApp]) -> None:
         await until_quiet(pilot)
         assert text_of(app.query_one(Header)).count("\\x1b[2J\\n") == 2
         heard = make_heard(1, cluster_name=MARKUP)
-        app.query_one(SegmentTable).show([heard])
+        app.query_one(SegmentTable).add([heard], 10)
         app.query_one(ProfilePanel).show(heard)
         assert rows_of(app)[0][6] == f"0: {shown}"
         assert f'"{shown}"' in border_of(app.query_one(ProfilePanel))
@@ -451,8 +472,8 @@ def test_a_segment_that_is_not_scored_has_dashes_and_a_reason(
 
     async def act(pilot: Pilot[Snapshot]) -> None:
         await until_quiet(pilot)
-        app.query_one(SegmentTable).show([heard])
-        app.query_one(VerdictPanel).show(Snapshot(recent=(heard,)))
+        app.query_one(SegmentTable).add([heard], 10)
+        app.query_one(VerdictPanel).show(heard, "live")
         app.query_one(ProfilePanel).show(heard)
         for panel in app.query(ScorePanel):
             panel.show([heard])
@@ -464,62 +485,6 @@ def test_a_segment_that_is_not_scored_has_dashes_and_a_reason(
         assert "no error profile" in text_of(app.query_one(ProfilePanel))
 
     on_screen(app, act)
-
-
-def test_the_table_keeps_the_newest_500(app_of: Callable[..., MonitorApp]) -> None:
-    """However many segments come between two pulls, the newest are there, in order, 500 at most."""
-    app = app_of(Scripted())
-    everything = [make_heard(number) for number in range(1, 3001)]
-
-    async def act(pilot: Pilot[Snapshot]) -> None:
-        table = app.query_one(SegmentTable)
-        await until_quiet(pilot)
-        for newest in (1, 3, 499, 501, 640, 1200, 3000):
-            table.show(everything[max(0, newest - 500) : newest])
-            last = words.position_text(everything[newest - 1].segment.start_s)
-            await until(pilot, lambda last=last: [last] == [r[0] for r in rows_of(app)[-1:]])  # type: ignore[misc]
-            assert 0 < table.row_count <= 500
-            times = [row[0] for row in rows_of(app)]
-            expected = everything[newest - len(times) : newest]
-            assert times == [words.position_text(h.segment.start_s) for h in expected]
-        assert table.row_count >= 400
-
-    on_screen(app, act)
-
-
-def test_the_table_follows_unless_somebody_scrolled_back(
-    app_of: Callable[..., MonitorApp],
-) -> None:
-    """The newest row is in sight; who scrolls back stays there; who returns follows again."""
-    app = app_of(Scripted())
-    heard = [make_heard(number) for number in range(1, 200)]
-
-    async def act(pilot: Pilot[Snapshot]) -> None:
-        table = app.query_one(SegmentTable)
-
-        async def show(n: int) -> None:
-            table.show(heard[:n])
-            await until(pilot, lambda: table.row_count == n)
-
-        async def until_at(rows_from_end: int) -> None:
-            await until(pilot, lambda: table.max_scroll_y - table.scroll_y == rows_from_end)
-            await pilot.pause(0.3)
-            assert table.max_scroll_y - table.scroll_y == rows_from_end
-
-        await until_quiet(pilot)
-        await show(50)
-        await until_at(0)
-        for _ in range(3):
-            await pilot.press("up")
-        await until_at(3)
-        await show(60)
-        await until_at(13)
-        await pilot.press("ctrl+end")
-        await until_at(0)
-        await show(70)
-        await until_at(0)
-
-    on_screen(app, act, (80, 24))
 
 
 def test_live_segments_have_the_clock_time() -> None:
@@ -650,16 +615,17 @@ import os, sys
 from model.storage import read_model
 from monitor.app.app import MonitorApp
 from monitor.app.run import run_app
+from monitor.app.session import Session
 from monitor.sinks import Sink
 from monitor.sources import AudioFile
-from monitor.stream import Stream
 
 class Noisy(Sink):
     def hear(self, block, rate_hz):
         os.write(2, b"Expression failed\\n")
 
 source = AudioFile(sys.argv[2], speed=float(sys.argv[3]))
-app = MonitorApp(Stream(read_model(sys.argv[1]), [source], [Noisy()]), title="x", quit_at_end=True)
+session = Session.of(read_model(sys.argv[1]), [source], [Noisy()], title="x")
+app = MonitorApp(session, quit_at_end=True)
 run_app(app)
 print("LEFT", app.return_code, app.return_value.finished)
 """
@@ -699,3 +665,25 @@ def test_the_terminal_is_given_back(ends_by: str, demo_model: Path, excerpt_file
     assert b"Expression failed" not in screen
     assert b"Expression failed" in after
     assert b"LEFT 0 True" in after
+
+
+@pytest.mark.parametrize("after_s", [0.0, 2.0])
+def test_a_closed_terminal_ends_the_process(
+    after_s: float, demo_model: Path, excerpt_file: Path
+) -> None:
+    """Who closes the terminal, at any moment, leaves no process behind that goes on listening."""
+    pid, outer = pty.fork()
+    if pid == 0:
+        command = Path(sys.executable).with_name("offkey")
+        os.environ["TERM"] = "xterm-256color"
+        words = [str(command), "monitor", str(demo_model), "--rehearse", str(excerpt_file)]
+        os.execv(command, words)  # noqa: S606
+    written = b""
+    while b"REHEARS" not in written and b"LIVE" not in written and b"WARMING" not in written:
+        written += os.read(outer, 65536)
+    time.sleep(after_s)
+    os.close(outer)
+    until = time.monotonic() + 30
+    while os.waitpid(pid, os.WNOHANG) == (0, 0):
+        assert time.monotonic() < until, "it is still there"
+        time.sleep(0.05)

@@ -120,11 +120,11 @@ def test_what_is_no_alarm_runs_no_command(tmp_path: Path) -> None:
     assert not made.exists()
 
 
-@pytest.mark.parametrize("asked", ["it's", "'", " "])
+@pytest.mark.parametrize("asked", ["it's", "'", " ", "", "/no/such/command --now", "/etc/passwd"])
 def test_a_command_that_is_none_is_refused(
     run: Run, demo_model: Path, bang: bytes, asked: str
 ) -> None:
-    """A command with an open quote, or of blanks, is wrong usage: exit 2, no traceback."""
+    """A command with an open quote, of blanks, or that is no program is wrong usage: exit 2."""
     done = run("monitor", demo_model, "--input", "-", "--on-anomaly", asked, stdin=bang)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
@@ -134,23 +134,15 @@ def test_a_command_that_is_none_is_refused(
 # --- commands that fail --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("asked", "says"),
-    [
-        ("/no/such/command --now", "/no/such/command"),
-        ("/etc/passwd", "/etc/passwd"),
-        ("false", "1"),
-    ],
-)
 def test_a_command_that_fails_is_one_warning(
-    run: Run, parse: Parse, demo_model: Path, bang: bytes, asked: str, says: str
+    run: Run, parse: Parse, demo_model: Path, bang: bytes
 ) -> None:
-    """A command that is missing, not one, or fails is one warning; every line is still printed."""
-    done = run("monitor", demo_model, "--input", "-", "--on-anomaly", asked, stdin=bang)
+    """A command that fails is one warning; every line is still printed."""
+    done = run("monitor", demo_model, "--input", "-", "--on-anomaly", "false", stdin=bang)
     warnings = [line for line in done.stderr.splitlines() if line.startswith("offkey: ")]
     assert done.returncode == 0
     assert len(warnings) == 1
-    assert says in warnings[0]
+    assert "1" in warnings[0]
     assert sum(line.get("verdict") == "anomalous" for line in parse(done.stdout)) == 1
 
 

@@ -534,6 +534,46 @@ def test_a_writer_that_stops_is_a_stall(monkeypatch: pytest.MonkeyPatch) -> None
         assert list(seen) == []
 
 
+@pytest.mark.parametrize("exit_on_loss", [False, True])
+def test_a_writer_that_brings_nothing_is_a_stall(
+    demo_detector: Detector,
+    excerpt: Samples,
+    monkeypatch: pytest.MonkeyPatch,
+    exit_on_loss: bool,
+) -> None:
+    """Without a header there is a state all the same; a late one is heard, or it was the end."""
+    monkeypatch.setattr(pipe_module, "FIRST_S", 0.05)
+    data = riff(plain_format(), chunk(b"data", pcm(excerpt), 0xFFFFFFFF))
+    late, collector = Waiting(b"", data), Collector()
+    stream = Stream(demo_detector, [Pipe(late)], [collector], exit_on_loss=exit_on_loss)
+    thread = threading.Thread(target=stream.run)
+    thread.start()
+    until = time.monotonic() + 60
+    while stream.snapshot.state not in ("stalled", "ended") and time.monotonic() < until:
+        time.sleep(0.01)
+    late.go_on.set()
+    thread.join(60)
+    assert not thread.is_alive()
+    states = [line["state"] for line in collector.lines if line["type"] == "state"]
+    assert states[0] == "stalled"
+    assert len(segments(collector.lines)) == (0 if exit_on_loss else 5)
+    assert (stream.snapshot.problem is not None) == exit_on_loss
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_any_sound_is_an_end(
+    start: Start, demo_model: Path, number: signal.Signals
+) -> None:
+    """Ctrl-C or SIGTERM while the writer has not begun: exit 0, one sentence."""
+    with start("monitor", demo_model, "--input", "-") as process:
+        time.sleep(2)
+        process.send_signal(number)
+        assert process.wait(timeout=60) == 0
+        assert process.stderr is not None
+        said = process.stderr.read().decode()
+    assert said == "offkey: ended before any sound came.\n"
+
+
 # --- raw samples ---------------------------------------------------------------------------------
 
 

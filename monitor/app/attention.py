@@ -1,0 +1,96 @@
+"""An alarm that is noticed: bell, title of the terminal, and a line that stays until it is seen."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from monitor.app import words
+from monitor.app.drawing import Drawing, Line
+from monitor.events import Heard
+
+if TYPE_CHECKING:
+    from textual.app import App
+
+_RINGS_EVERY_S = 1.0
+
+
+class AlarmLine(Drawing):
+    """The last alarm that nobody has acknowledged; hidden where there is none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: Heard | None = None
+        self.count = 0
+        """Alarms since somebody last acknowledged."""
+        self.key = "a"
+        self.display = False
+
+    def pin(self, alarms: Sequence[Heard]) -> None:
+        """Show the newest of some alarms."""
+        self.heard, self.count = alarms[-1], self.count + len(alarms)
+        self.display = True
+        self.redraw()
+
+    def clear(self) -> None:
+        """Somebody has seen it."""
+        self.heard, self.count = None, 0
+        self.display = False
+
+    def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
+        """What, when, how odd, nearest cluster; how many there are."""
+        heard = self.heard
+        if heard is None:
+            return [[]]
+        score = heard.score
+        begin = f"▲ alarm {words.when_text(heard)}"
+        odd = f"p {words.p_text(score.p)}"
+        cluster = words.cluster_text(heard)
+        more = f" · {self.count:,} not seen yet" if self.count > 1 else ""
+        seen = f" · press {self.key} once seen"
+        choices = [
+            f"{begin} · {odd}, {words.odds_text(score.p)} · {cluster}{more}{seen}",
+            f"{begin} · {odd} · {cluster}{more}{seen}",
+            f"{begin} · {odd} · {cluster}{seen}",
+            f"{begin} · {odd}{seen}",
+            begin,
+        ]
+        return [[(words.first_fitting(choices, width), "bad")]]
+
+
+class Attention:
+    """Rings, and names the terminal's window."""
+
+    def __init__(self, app: App[Any], name: str) -> None:
+        self.rings = True
+        self._app = app
+        self._name = words.printable(name)
+        self._title = ""
+        self._rang_at_s = -_RINGS_EVERY_S
+
+    def ring(self) -> None:
+        """The terminal's bell, once a second at most."""
+        now_s = time.monotonic()
+        if self.rings and now_s - self._rang_at_s >= _RINGS_EVERY_S:
+            self._rang_at_s = now_s
+            self._app.bell()
+
+    def entitle(self, alarm: Heard | None, state: str) -> None:
+        """Name the terminal's window after the alarm that waits, or else the state."""
+        title = f"{self._name} · {state}"
+        if alarm is not None:
+            title = f"▲ {words.when_text(alarm)} {words.cluster_text(alarm)} · {self._name}"
+        self._write(f"{title} · offkey")
+
+    def restore(self) -> None:
+        """Give the title back: empty, since a terminal does not tell what it was."""
+        self._write("")
+
+    def _write(self, title: str) -> None:
+        driver = self._app._driver  # noqa: SLF001 (Textual has no other way to the terminal)
+        if title == self._title or driver is None:
+            return
+        self._title = title
+        driver.write(f"\x1b]0;{title}\x07")
+        driver.flush()

@@ -1,0 +1,130 @@
+"""What the screen knows and shows; the actions in lookback.py, teach.py, control.py work on it."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import PurePath
+
+from textual.app import App
+from textual.widgets import Input
+
+from model.detector import Detector
+from monitor.app import words
+from monitor.app.attention import AlarmLine, Attention
+from monitor.app.engine import Engine
+from monitor.app.header import Header
+from monitor.app.keys import Keys
+from monitor.app.listing import Listing
+from monitor.app.panels import LAST, VerdictPanel, score_panels
+from monitor.app.profile import ProfilePanel
+from monitor.app.session import Session
+from monitor.app.table import SegmentTable
+from monitor.events import Heard
+from monitor.history import ROWS
+from monitor.snapshot import Snapshot
+
+_ASKS = "words, anomalous, normal, not scored, cluster:4 · Enter keeps, Esc clears"
+
+
+class Desk(App[Snapshot]):
+    """The widgets, the segment that is shown, and what a person has asked for."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session = session
+        self.stream, self.history = session.stream, session.history
+        self.engine = Engine(session.stream)
+        self.keys = Keys({})
+        self.muted: set[int] = set()
+        self.marked: list[int] = []
+        """Numbers of the segments that were marked in this session, the newest last."""
+        self.attention = Attention(self, PurePath(session.title).name or session.title)
+        detector = self.stream.detector
+        has_gate = detector.segmentation.mode == "event"
+        self.header = Header(session.title, detector.card, has_gate)
+        self.isolation, self.reconstruction = score_panels(detector)
+        self.verdict = VerdictPanel(detector)
+        self.profile = ProfilePanel(detector)
+        self.table = SegmentTable(Listing())
+        self.table.muted, self.table.marked = self.muted, self.marked
+        self.profile.names = self.table.names
+        self.alarm_line = AlarmLine()
+        self.field = Input(placeholder=_ASKS, id="filter", compact=True)
+        self.field.display = False
+        self._newest: deque[Heard] = deque(maxlen=LAST)
+        self._last_number = 0
+
+    @property
+    def shown(self) -> Heard | None:
+        """The segment that the panels show: the chosen one, or else the newest."""
+        return self.table.chosen or (self._newest[-1] if self._newest else None)
+
+    def take_new(self) -> list[Heard]:
+        """What was heard since the last time, into the table."""
+        new = self.history.after(self._last_number)
+        if new:
+            self._last_number = new[-1].number
+            self._newest.extend(new[-LAST:])
+            if self.table.add(new, ROWS):
+                self.table.reload(self.history.rows())
+        return new
+
+    def choose(self, heard: Heard | None) -> None:
+        """Show a segment on all panels; None: the newest, as they come."""
+        self.table.choose(heard)
+        self.show_panels()
+        self.refresh_bindings()
+
+    def show_panels(self) -> None:
+        """Draw the panels for the segment that is to be shown."""
+        heard, chosen = self.shown, self.table.chosen
+        recent = list(self._newest) if chosen is None else self._until(chosen)
+        for panel in (self.isolation, self.reconstruction):
+            panel.show(recent)
+        note = "" if chosen is None else f" · {self.keys.text('follow')} follows again"
+        self.verdict.show(heard, self.stream.snapshot.state, note)
+        self.profile.show(heard)
+
+    def _until(self, heard: Heard) -> list[Heard]:
+        """The last segments up to one, oldest first."""
+        rows = [row for row in self.history.rows() if row.number <= heard.number]
+        return rows[-LAST:] or [heard]
+
+    def use(self, detector: Detector) -> None:
+        """Go on with other names or another false-alarm rate, from the next segment on."""
+        self.stream.use(detector)
+        for panel in (self.isolation, self.reconstruction, self.verdict):
+            panel.use(detector)
+        self.tell_settings()
+        self.show_panels()
+
+    def tell_settings(self) -> None:
+        """Say under the table what a person has set."""
+        parts = [f"alarm at p ≤ {words.p_text(self.stream.detector.false_alarm_rate)}"]
+        if self.muted:
+            parts.append(f"muted: {', '.join(map(str, sorted(self.muted)))}")
+        if self.mark_count:
+            parts.append(f"{self.mark_count:,} marked as normal")
+        if not self.attention.rings:
+            parts.append("bell off")
+        player = self.stream.player
+        if player is not None and not self.engine.is_done:
+            parts.append(words.speed_text(player.speed))
+        self.table.tell_settings(" · ".join(parts))
+
+    @property
+    def mark_count(self) -> int:
+        """Sounds that were marked as normal for this model, in all sessions."""
+        return 0
+
+    def tell(self, text: str, severity: str = "information") -> None:
+        """Say something for a while; text from outside is safe here."""
+        lines = "\n".join(words.printable(line) for line in text.splitlines())
+        if severity == "warning":
+            self.notify(lines, severity="warning", markup=False)
+        else:
+            self.notify(lines, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Say what could not be done, and why."""
+        self.tell(text, "warning")

@@ -1,0 +1,270 @@
+"""The recording screen: says what to do, shows what is heard, lists takes and what became of them.
+
+It holds no audio logic; space plays the last take, and nothing is recorded meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import ClassVar
+
+from textual.app import App, ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Vertical
+from textual.content import Content
+from textual.timer import Timer
+from textual.widgets import Footer, Static
+
+from model.errors import OffkeyError, shown
+from monitor.app import words
+from monitor.app.dialogue import FailureDialogue
+from monitor.app.engine import Engine, forget_signals, leave_on_signals
+from monitor.app.recordview import Count, Level, Takes, Top
+from monitor.playback import Player
+from monitor.record_words import how_to, now_text, warning_text
+from monitor.recording import Recording
+from monitor.snapshot import Snapshot
+from monitor.stream import Stream
+from monitor.takes import read_take
+
+PULLS_PER_S = 20
+STOP_LIMIT_S = 5.0
+_ECHO_PULLS = 6
+"""So long after a take was played its last sound may still be in the room."""
+
+
+class RecordApp(App[Snapshot]):
+    """Runs a recording beside the screen; returns the stream's last snapshot."""
+
+    CSS_PATH = "offkey.tcss"
+    DEFAULT_CSS = """
+    RecordApp {
+        Top { height: 1; padding: 0 1; background: $panel; }
+        #guide, #takes {
+            border: round $foreground 25%;
+            border-title-color: $text-muted;
+            padding: 0 1;
+        }
+        #guide { height: auto; }
+        #takes { height: 1fr; min-height: 4; }
+        #now { text-style: bold; margin: 1 0; }
+        #warning { height: 2; color: $text-warning; text-style: bold; }
+        Level, Count { height: 1; }
+        Takes { height: 1fr; margin-top: 1; }
+        .-short #now { margin: 0; }
+        .-short Takes { margin: 0; }
+    }
+    """
+    TITLE = "offkey record"
+    ENABLE_COMMAND_PALETTE = False
+    VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 (declared by Textual)
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("space", "listen", "listen to the last"),
+        Binding("u,backspace", "throw_away", "throw the last away"),
+        Binding("p", "pause(True)", "pause"),
+        Binding("p", "pause(False)", "go on"),
+        Binding("q,escape", "quit", "end"),
+        Binding("ctrl+c", "quit", show=False, priority=True),
+    ]
+
+    def __init__(self, stream: Stream, recording: Recording) -> None:
+        super().__init__()
+        self.engine = Engine(stream)
+        self.failure: OffkeyError | None = None
+        """Why it could not go on; its caller ends with its exit code."""
+        self.crash: BaseException | None = None
+        """Anything else that the stream raised; its caller raises it again."""
+        self.warnings: list[str] = []
+        self._stream = stream
+        self._recording = recording
+        self._what = "pieces" if recording.plan.is_pieces else "takes"
+        self._player = Player()
+        self._paused = False
+        self._listening = 0
+        """Above 0 while a take is played, and a little longer."""
+        self._pulls: Timer | None = None
+        self._leaving = False
+        self._top = Top(shown(recording.folder.path))
+        self._level = Level(has_gate=not recording.plan.is_pieces)
+        self._count, self._takes = Count(recording), Takes(recording)
+        self._now = Static("", id="now", markup=False)
+        self._warning = Static("", id="warning", markup=False)
+        self._notice = Static("", id="notice", markup=False)
+
+    def compose(self) -> ComposeResult:
+        """From the top: state, what to do, takes, notice, keys."""
+        yield self._top
+        with Vertical(id="guide") as guide:
+            guide.border_title = Content("what to do")
+            yield Static(how_to(self._recording.plan), markup=False)
+            yield self._now
+            yield self._level
+            yield self._warning
+        with Vertical(id="takes") as takes:
+            takes.border_title = Content(f"{self._what}, the newest first")
+            yield self._count
+            yield self._takes
+        yield self._notice
+        yield Footer(show_command_palette=False)
+
+    def on_mount(self) -> None:
+        """Begin."""
+        leave_on_signals(self._leave_soon)
+        self.engine.start()
+        self._pulls = self.set_interval(1 / PULLS_PER_S, self._pull)
+
+    def on_unmount(self) -> None:
+        """Whatever ended the app, the recording ends with it."""
+        forget_signals()
+        self._stream.stop()
+        self._player.close()
+
+    def _pull(self) -> None:
+        is_done = self.engine.is_done
+        now = self._stream.snapshot
+        self._attend_listening()
+        self._top.show(now)
+        self._level.show(now)
+        self._show_takes()
+        _put(self._now, self._now_text(now))
+        warning = warning_text(now, self._recording)
+        _put(self._warning, f"! {warning}" if warning else "")
+        if is_done and self._pulls is not None:
+            self._pulls.stop()
+            self._pulls = None
+            self._finish(now)
+        elif not self._leaving:
+            self._say_goal()
+
+    def _show_takes(self) -> None:
+        self._count.redraw()
+        self._takes.redraw()
+
+    def _now_text(self, now: Snapshot) -> str:
+        symbol, _ = words.STATES.get(now.state, ("?", "warn"))
+        if self._listening:
+            return "▶ Playing the last take; nothing is recorded meanwhile."
+        detail = f" ({words.printable(now.detail)})" if now.detail else ""
+        return f"{symbol} {now_text(now, self._recording.plan)}{detail}"
+
+    def _attend_listening(self) -> None:
+        """When the last take has been played, and has faded in the room, record again."""
+        if not self._listening:
+            return
+        if self._player.is_playing:
+            self._listening = _ECHO_PULLS
+            return
+        self._listening -= 1
+        if self._player.problem is not None:
+            self._complain(self._player.problem)
+            self._listening = 0
+        if not self._listening:
+            self._hold()
+
+    def _hold(self) -> None:
+        self._stream.pause(self._paused or self._listening > 0)
+        self.refresh_bindings()
+
+    def _say_goal(self) -> None:
+        recording = self._recording
+        if recording.kept >= recording.plan.goal:
+            self._say(
+                f"{recording.kept:,} good {self._what}: that is all that was asked for. q ends; "
+                "or go on, more are better."
+            )
+        else:
+            self._notice.display = False
+
+    def _finish(self, now: Snapshot) -> None:
+        """The stream has ended by itself, or could not go on."""
+        self._take_error()
+        self.refresh_bindings()
+        if self.crash is not None:
+            self._leave()
+        elif self.failure is not None:
+            self.push_screen(FailureDialogue(self.failure), lambda _: self._leave())
+        else:
+            problem = f"! {words.printable(now.problem)}\n" if now.problem else ""
+            self._say(f"{problem}The input has ended. q ends, and tells the next step.")
+
+    def _take_error(self) -> None:
+        error = self.engine.error
+        if isinstance(error, OffkeyError):
+            self.failure = error
+        elif error is not None:
+            self.crash = error
+
+    def _say(self, text: str) -> None:
+        _put(self._notice, text)
+        self._notice.display = True
+
+    def _complain(self, error: OffkeyError) -> None:
+        self.notify(words.printable(str(error)), severity="error", markup=False)
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Pausing and going on share a key: only one of them can be done at a time."""
+        if action == "pause":
+            return not self.engine.is_done and parameters[0] is not self._paused
+        return True
+
+    def action_pause(self, paused: bool) -> None:
+        """Pause, or go on."""
+        self._paused = paused
+        self._hold()
+
+    def action_listen(self) -> None:
+        """Play the last good take; end that where it plays."""
+        take = self._recording.last
+        if self._listening:
+            self._player.stop()
+        elif take is None or take.path is None:
+            self.notify("There is no take to listen to yet.", markup=False)
+        else:
+            try:
+                samples, rate_hz = read_take(take.path)
+            except OffkeyError as error:
+                self._complain(error)
+                return
+            self._listening = _ECHO_PULLS
+            self._hold()
+            self._player.play(samples, rate_hz)
+
+    def action_throw_away(self) -> None:
+        """Throw the last good take away."""
+        try:
+            take = self._recording.throw_away()
+        except OffkeyError as error:
+            self._complain(error)
+            return
+        said = "There is no take to throw away."
+        if take is not None:
+            said = f"Take {take.number:,} is thrown away; its file is gone."
+        self._show_takes()
+        self.notify(said, markup=False)
+
+    async def action_quit(self) -> None:
+        """End with everything kept, then leave."""
+        if self._leaving:
+            return
+        self._leaving = True
+        if not self.engine.is_done:
+            self._say("Ending: what was heard last is being kept.")
+        if not await asyncio.to_thread(self.engine.stop, STOP_LIMIT_S):
+            self.failure = OffkeyError(
+                f"The input did not end within {STOP_LIMIT_S:g} seconds.",
+                "What was heard last may be missing.",
+            )
+        self._take_error()
+        self._leave()
+
+    def _leave_soon(self) -> None:
+        self.run_worker(self.action_quit(), exit_on_error=True)
+
+    def _leave(self) -> None:
+        code = 1 if self.crash is not None else self.failure.exit_code if self.failure else 0
+        self.exit(self._stream.snapshot, return_code=code)
+
+
+def _put(widget: Static, text: str) -> None:
+    if str(widget.content) != text:
+        widget.update(text)

@@ -1,0 +1,321 @@
+"""The whole screen, at every size, in both themes and in every state; and in a real terminal."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from textual.pilot import Pilot
+from textual.widget import Widget
+
+from model.audio import Block
+from model.detector import Detector, Score
+from model.segment import Segment
+from monitor.app.app import MonitorApp
+from monitor.app.drawing import Drawing
+from monitor.app.session import Session
+from monitor.events import Heard
+from monitor.ledger import Account
+from monitor.snapshot import Snapshot
+from monitor.sources import Flag
+
+SIZES = [(80, 24), (120, 40), (200, 60)]
+SMALL = [(100, 19), (64, 24), (50, 24), (80, 14), (80, 11), (50, 10), (40, 8)]
+LIVE = Snapshot(
+    source="USB Audio",
+    state="live",
+    rate_hz=48000,
+    position_s=761.2,
+    level_dbfs=-31.2,
+    floor_dbfs=-62.0,
+    gate_open=True,
+    segments=412,
+    not_scored=3,
+    alarms=5,
+    account=Account(lost_s=2.5, lost_by_clock_s=0.02),
+)
+STATES: dict[str, tuple[Snapshot, list[str]]] = {
+    "opening": (replace(LIVE, state="opening"), ["◌ OPENING", "opening the input"]),
+    "warming up": (replace(LIVE, state="warming up"), ["◌ WARMING UP", "−31 dBFS"]),
+    "live": (LIVE, ["● LIVE", "USB Audio", "0:12:41", "−31 dBFS", "gate open"]),
+    "counts": (LIVE, ["412 segments · 5 alarms", "3 not scored", "2.5 s lost, 20 ms by the clock"]),
+    "file": (
+        replace(LIVE, state="playing", source="a/b.wav", length_s=900.0),
+        ["▶ PLAYING", "b.wav", "12:41.2 / 15:00.0"],
+    ),
+    "paused": (replace(LIVE, state="paused"), ["‖ PAUSED", "paused; press p to go on"]),
+    "digital zero": (
+        replace(LIVE, state="digital zero", input_state="digital zero", level_dbfs=None),
+        ["! DIGITAL ZERO", "digital zero: no signal"],
+    ),
+    "silent": (
+        replace(LIVE, state="silent", input_state="silent", level_dbfs=-95.0),
+        ["! SILENT", "silent: below −90 dBFS"],
+    ),
+    "stalled": (replace(LIVE, state="stalled"), ["! STALLED", "no sound arrives from the input"]),
+    "reconnecting": (
+        replace(LIVE, state="reconnecting", detail="attempt 3 failed, next in 4 s"),
+        ["↻ RECONNECTING", "attempt 3 failed, next in 4 s"],
+    ),
+    "ended": (replace(LIVE, state="ended", finished=True), ["■ ENDED", "the input has ended"]),
+}
+
+
+@pytest.fixture(autouse=True)
+def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep the settings of whoever runs the tests out of them."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+class Quiet:
+    """A source that brings nothing until the stream is stopped."""
+
+    is_live = True
+    began: datetime | None = None
+    problem: str | None = None
+    length_s: float | None = None
+    rate_hz = 8000
+    name, state, detail = "quiet", "live", ""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Nothing to close."""
+
+    @property
+    def now(self) -> datetime:
+        """UTC time of day."""
+        return datetime.now(UTC)
+
+    def blocks(self, stop: Flag, _paused: Flag) -> Iterator[Block]:
+        """Nothing."""
+        while not stop.is_set():
+            stop.wait(0.01)
+            yield Block(np.empty(0, np.float32), 0)
+
+
+def heard_at(number: int, verdict: str, **score: Any) -> Heard:
+    """Make up a segment that was heard."""
+    known: dict[str, Any] = {
+        "isolation_score": 0.114,
+        "reconstruction_error": 5e-4,
+        "isolation_p": 0.004,
+        "reconstruction_p": 0.002,
+        "p": 0.003,
+        "cluster": 4,
+        "cluster_name": "late hiss",
+        "cluster_distance": 0.8,
+        "unlike_any": False,
+        "profile": tuple(np.linspace(0, 0.1, 64).tolist()),
+    }
+    segment = Segment(np.zeros(4000, np.float32), float(number), 0.66)
+    alarm = verdict == "anomalous"
+    return Heard("x", None, segment, Score(verdict, **known | score), number, alarm)
+
+
+VERDICTS: dict[str, tuple[Heard, list[str]]] = {
+    "anomalous": (
+        heard_at(1, "anomalous"),
+        ["▲ ANOMALOUS", "p 0.0030 · 1 in 330", '4 "late hiss"', "▲ alarm 00:01.0", "+0.114"],
+    ),
+    "normal": (heard_at(2, "normal", p=0.62), ["✓ NORMAL", "p 0.62 · 62 in 100"]),
+    "unlike any": (
+        heard_at(3, "anomalous", unlike_any=True, cluster_distance=1.8),
+        ["unlike any cluster", "1.8 times its reach"],
+    ),
+    "outside conditions": (
+        heard_at(4, "normal", outside_conditions=True),
+        ["✓ NORMAL", "outside conditions"],
+    ),
+    "not scored": (
+        Heard("x", None, Segment(np.zeros(10, np.float32), 5.0, 0.1), Score("not scored", "gap")),
+        ["○ NOT SCORED", "part of the sound was lost", "no error profile"],
+    ),
+}
+
+
+def text_of(app: MonitorApp) -> str:
+    """Everything that stands on the screen."""
+    lines = app.screen._compositor.render_strips(app.size)
+    return "\n".join("".join(piece.text for piece in strip) for strip in lines)
+
+
+def pieces_of(app: MonitorApp) -> str:
+    """The lines of each panel by itself."""
+    drawings = app.query(Drawing).results(Drawing)
+    lines = [w.render_line(y).text for w in drawings for y in range(w.size.height)]
+    return "\n".join(lines)
+
+
+def words_of(text: str) -> str:
+    """Text without frames and line ends, so that what is wrapped is found."""
+    return " ".join(re.sub(r"[│╭╮╰╯─]", " ", text).split())
+
+
+def stands_still(app: MonitorApp) -> bool:
+    """Whether the stream runs; then keep the app from showing what it brings."""
+    runs = app.stream.snapshot.state == "warming up"
+    if runs and app._pulls is not None:
+        app._pulls.pause()
+    return runs
+
+
+def run(app: MonitorApp, size: tuple[int, int], act: Callable[[Pilot[Snapshot]], Any]) -> None:
+    """Run the app without a terminal on a stream that brings nothing, and do something."""
+
+    async def work() -> None:
+        async with app.run_test(size=size) as pilot:
+            while not stands_still(app):
+                await pilot.pause(0.02)
+            await act(pilot)
+
+    asyncio.run(work())
+
+
+@pytest.mark.parametrize("theme", ["textual-dark", "textual-light"])
+@pytest.mark.parametrize("size", SIZES)
+def test_every_state_is_told_in_words(
+    size: tuple[int, int], theme: str, demo_detector: Detector
+) -> None:
+    """At every size each state of the input stands on the screen, whole, in words."""
+    app = MonitorApp(Session.of(demo_detector, [Quiet()], title="a/six.offkey"))
+    app.theme = theme
+
+    async def act(pilot: Pilot[Snapshot]) -> None:
+        for name, (snapshot, expected) in STATES.items():
+            app._show(snapshot, app._last, [])
+            await pilot.pause()
+            text = text_of(app)
+            assert len(text.splitlines()) == size[1]
+            for words in ["six.offkey", *expected]:
+                assert words in text, name
+            app.export_screenshot()
+
+    run(app, size, act)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_verdict_is_told_in_words(size: tuple[int, int], demo_detector: Detector) -> None:
+    """Each kind of verdict is told with its reason, never by colour alone."""
+    app = MonitorApp(Session.of(demo_detector, [Quiet()], title="six.offkey"))
+
+    async def act(pilot: Pilot[Snapshot]) -> None:
+        for number, (name, (heard, expected)) in enumerate(VERDICTS.items(), start=1):
+            app.history.take(replace(heard, number=number))
+            app._show(LIVE, app._last, app.take_new())
+            await pilot.pause()
+            for words in expected:
+                assert words in words_of(text_of(app) + pieces_of(app)), name
+
+    run(app, size, act)
+
+
+@pytest.mark.parametrize("size", SMALL)
+def test_panels_give_way_in_the_order_of_importance(
+    size: tuple[int, int], demo_detector: Detector
+) -> None:
+    """However small the terminal, verdict and newest row are seen; no panel is cut."""
+    app = MonitorApp(Session.of(demo_detector, [Quiet()], title="six.offkey"))
+
+    async def act(pilot: Pilot[Snapshot]) -> None:
+        app.history.take(heard_at(7, "anomalous"))
+        app._show(LIVE, app._last, app.take_new())
+        await pilot.pause()
+        text = text_of(app)
+        assert "▲ ANOMALOUS" in text
+        assert app.table.size.height >= 2
+        assert app.table.render_line(1).text.startswith("▲")
+        for panel in app.query(".panel").results(Widget):
+            whole = panel.region.intersection(app.screen.region) == panel.region
+            assert whole or not panel.display
+        assert "error profile" not in text or "isolation score" in text or size[0] < 60
+
+    run(app, size, act)
+
+
+TMUX = shutil.which("tmux")
+
+
+class Terminal:
+    """A real terminal of its own, in tmux."""
+
+    def __init__(self, socket: Path, size: tuple[int, int]) -> None:
+        self._tmux = [TMUX or "", "-S", str(socket), "-f", "/dev/null"]
+        self(
+            "new-session",
+            "-d",
+            "-c",
+            str(socket.parent),
+            "-x",
+            str(size[0]),
+            "-y",
+            str(size[1]),
+            "env PS1='$ ' sh -i",
+        )
+        self("set-option", "-g", "allow-rename", "on")
+
+    def __call__(self, *command: str) -> str:
+        """Run a command of tmux; gives what it prints."""
+        done = subprocess.run([*self._tmux, *command], capture_output=True, text=True, check=False)
+        return done.stdout
+
+    def screen(self) -> str:
+        """What stands on it."""
+        return self("capture-pane", "-p")
+
+    def until(self, holds: Callable[[str], bool]) -> str:
+        """Wait until something holds of what stands on it, half a minute at most."""
+        for _ in range(300):
+            text = self.screen()
+            if holds(text):
+                return text
+            time.sleep(0.1)
+        raise AssertionError(f"waited in vain:\n{text}")
+
+
+@pytest.mark.skipif(TMUX is None, reason="tmux is not installed")
+def test_a_real_terminal_is_typed_on_and_left_as_it_was(
+    tmp_path: Path, command: str, demo_model: Path, excerpt_file: Path
+) -> None:
+    """In tmux keys do what they say; afterwards the shell, its screen and its modes are back."""
+    terminal = Terminal(tmp_path / "tmux", (80, 24))
+    try:
+        terminal.until(lambda text: "$" in text)
+        terminal("send-keys", "stty -a > before; echo was here", "Enter")
+        terminal.until(lambda text: text.count("was here") == 2)
+        line = f"{command} replay '{demo_model}' '{excerpt_file}' --speed 8; echo left $?"
+        terminal("send-keys", line, "Enter")
+        text = terminal.until(lambda text: "ENDED" in text and "The input has ended" in text)
+        assert "✓ NORMAL" in text or "▲ ANOMALOUS" in text
+        terminal("send-keys", "Up", "Up")
+        terminal.until(lambda text: "f follows again" in text)
+        terminal("send-keys", "/")
+        terminal("send-keys", "anomalous", "Enter")
+        terminal.until(lambda text: "only anomalous:" in text)
+        terminal("send-keys", "?")
+        terminal.until(lambda text: "what can be done" in text)
+        terminal("send-keys", "q")
+        terminal.until(lambda text: "what can be done" not in text)
+        assert "offkey" in terminal("display-message", "-p", "#{pane_title}")
+        terminal("send-keys", "q")
+        text = terminal.until(lambda text: "left 0" in text)
+        assert "was here" in text
+        assert "ENDED" not in text
+        modes = "#{alternate_on}#{mouse_any_flag}#{cursor_flag}#{bracket_paste_flag}"
+        assert terminal("display-message", "-p", modes).strip() in ("001", "0010")
+        assert "offkey" not in terminal("display-message", "-p", "#{pane_title}")
+        terminal("send-keys", "stty -a > after; cmp before after && echo same modes", "Enter")
+        terminal.until(lambda text: text.count("same modes") == 2)
+    finally:
+        terminal("kill-server")
