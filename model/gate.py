@@ -21,7 +21,7 @@ class EventSegmenter:
     before anything is decided: a stream may begin in the middle of a sound.
     """
 
-    _step_frames = 5
+    _step_frames = 2
 
     def __init__(self, segmentation: Segmentation, rate_hz: int) -> None:
         gate = self._gate = segmentation.gate
@@ -113,17 +113,19 @@ class EventSegmenter:
         The variance over those frames: an offset, or a slow drift, has none.
         """
         size = step * self._frame
-        while self._heard.end - self._measured >= size:
-            at = self._measured - self._heard.start
-            frames = self._heard.samples[at : at + size].reshape(step, self._frame)
-            wide = frames.astype(np.float64)
-            means, powers = wide.mean(axis=1).tolist(), np.square(wide).mean(axis=1).tolist()
-            for frame in zip(means, powers, strict=True):
-                self._smoothed.append(frame)
-                n = len(self._smoothed)
-                mean = sum(mean for mean, _ in self._smoothed) / n
-                self._pending.append(sum(power for _, power in self._smoothed) / n - mean * mean)
-            self._measured += size
+        size *= (self._heard.end - self._measured) // size
+        if not size:
+            return
+        at = self._measured - self._heard.start
+        frames = self._heard.samples[at : at + size].reshape(-1, self._frame)
+        wide = frames.astype(np.float64)
+        means, powers = wide.mean(axis=1).tolist(), np.square(wide).mean(axis=1).tolist()
+        for frame in zip(means, powers, strict=True):
+            self._smoothed.append(frame)
+            n = len(self._smoothed)
+            mean = sum(mean for mean, _ in self._smoothed) / n
+            self._pending.append(sum(power for _, power in self._smoothed) / n - mean * mean)
+        self._measured += size
 
     def _decide(self, step: int) -> Iterator[Segment]:
         """Run the gate over the measured energies, a step at a time."""

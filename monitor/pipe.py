@@ -1,7 +1,7 @@
 """Sound on standard input: WAV or raw samples, what ffmpeg, arecord or sox bring from anywhere.
 
 What the bytes mean is in wav.py. Latency: a read gives what is there; pieces below 40 ms are
-gathered for 40 ms.
+gathered for 40 ms. It is long for the many ways in which another program can begin and end.
 """
 
 from __future__ import annotations

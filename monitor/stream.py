@@ -1,7 +1,8 @@
 """The live path: source, resample, segment, score, sinks; immutable snapshots for the screen.
 
 A stream is a plain loop on the thread that calls `run`: the main thread headless, a worker of the
-app on screen. Files and live sources take the same path, so that they give the same scores.
+app on screen. Files and live sources take the same path, so that they give the same scores. It is
+longer than most files because the order of everything that is told is decided here, in one place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The app: draws what a stream has heard, twenty times a second. It holds no audio logic."""
+"""The app: draws what a stream has heard, forty times a second at most. It holds no audio logic."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from monitor.app.session import Session
 from monitor.events import Heard
 from monitor.snapshot import Snapshot
 
-PULLS_PER_S = 20
+PULLS_PER_S = 40
 STOP_LIMIT_S = 5.0
 _CALM_PULLS = 4
 """While nothing sounds the header is drawn at every so many pulls."""

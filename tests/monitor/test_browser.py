@@ -230,6 +230,6 @@ def test_the_page_shows_the_screen_and_takes_keys_and_clicks(devtools: str, addr
         assert page.seen("Runtime.exceptionThrown") == []
         logged = [e["entry"] for e in page.seen("Log.entryAdded")]
         assert [entry for entry in logged if entry["source"] in ("network", "security")] == []
-        assert await page.value("[...document.fonts].map(font => font.status)") == ["loaded"]
+        await page.wait_for("[...document.fonts].map(font => font.status).join() === 'loaded'")
 
     in_chromium(devtools, address, act)
