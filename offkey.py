@@ -144,8 +144,9 @@ def _open_standard_streams() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process, also where a screen that was cut off left its threads behind."""
-    if any(thread.name.startswith("textual-") for thread in threading.enumerate()):
+    """End the process, also where a screen that was cut off, or a frozen sound server, holds on."""
+    left = ("textual-", "offkey-portaudio")
+    if any(thread.name.startswith(left) for thread in threading.enumerate()):
         with contextlib.suppress(OSError):
             sys.stdout.flush()
         os._exit(code)

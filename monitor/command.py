@@ -21,7 +21,7 @@ class OnAnomaly(Sink):
     """
 
     limit_s = 30.0
-    closing_s = 0.7
+    closing_s = 0.5
     """How long `close` waits. What still runs then is left to end by itself."""
 
     def __init__(self, command: Sequence[str], warn: Warn) -> None:

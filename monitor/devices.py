@@ -52,8 +52,8 @@ class Driver(Protocol):
     def open(self, device: Device, channels: int, hear: Hear, stop: Flag) -> None:
         """Begin to hear, at the device's own rate. Raises DeviceError, also when `stop` is set."""
 
-    def close(self, limit_s: float) -> None:
-        """Stop hearing; give up waiting for the device after a while."""
+    def close(self, limit_s: float, stop: Flag | None = None) -> None:
+        """Stop hearing; give up waiting for the device after a while, or when `stop` is set."""
 
     def now_s(self) -> float:
         """The clock that blocks are stamped with, seconds."""

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from model.audio import Block, Mixdown
 from model.errors import AudioError, DeviceError, InputError
-from monitor.clock import SampleClock
+from monitor.clock import Arrival, LossFinder, SampleClock
 from monitor.devices import BLOCK_S, Device, Driver
 from monitor.portaudio import PortAudio
 from monitor.sources import IDLE_S, STALL_S, Flag, check_channel
@@ -30,6 +30,8 @@ FIRST_BLOCK_S = 5.0
 _PAUSES_S = (1.0, 2.0, 5.0, 10.0, 30.0)
 _LOST = ("stalled", "reconnecting")
 _CLOSE_LIMIT_S = 0.7
+"""A frozen sound server may not keep the time line from going on."""
+_END_LIMIT_S = 0.3
 """A frozen sound server may keep nobody who presses Ctrl-C."""
 
 
@@ -91,6 +93,7 @@ class Microphone:
         self._mixdown = Mixdown(self._channel)
         self._hand_over = _HandOver()
         self._clock = SampleClock()
+        self._losses: LossFinder[_Handed] = LossFinder(self._clock)
         self._origin = 0
         """Index on the time line of the first sample since the device was opened."""
         self._expected = 0
@@ -138,11 +141,12 @@ class Microphone:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self._driver.close(_CLOSE_LIMIT_S)
+        self._driver.close(_END_LIMIT_S)
 
     def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:  # noqa: ARG002
         """Blocks as they come; empty ones while there is nothing."""
         yield from self._listen(stop)
+        yield from self._decided()
         if self.state in _LOST:
             yield self._missing_at_the_end()
 
@@ -150,7 +154,7 @@ class Microphone:
         while not stop.is_set():
             handed = self._hand_over.take()
             if handed is not None:
-                yield self._place(handed)
+                yield from self._decided(handed)
                 continue
             if self._driver.has_ended:
                 return
@@ -159,31 +163,49 @@ class Microphone:
                 continue
             yield self._nothing()
             if self._is_lost():
+                yield from self._decided()
                 yield from self._reopen(stop)
 
-    def _place(self, handed: _Handed) -> Block:
-        """Put what was handed over on the time line, and see what is missing before it."""
-        n, cause = len(handed.frames), "overflow"
-        if self._awaiting_first:
-            self._awaiting_first = False
-            if self._has_begun or self._tries:
-                cause = self._cause
-                missed_s = handed.at_s - self._due_s - n / self.rate_hz
-                self._origin = self._expected + max(1, round(missed_s * self.rate_hz))
-            self._has_begun = True
-        elif handed.overflow:
+    def _decided(self, handed: _Handed | None = None) -> Iterator[Block]:
+        """Blocks of which it is known by now what is missing before them; without one, the rest."""
+        if handed is None:
+            decided = self._losses.flush()
+        elif self._awaiting_first:
+            yield self._place_first(handed)
+            return
+        else:
+            self._heard_at_s = handed.at_s
+            end_s = (handed.start + len(handed.frames)) / self.rate_hz
+            decided = self._losses.push(Arrival(handed, end_s, handed.at_s, handed.overflow))
+        for arrived, missing_s in decided:
             # PortAudio says that something was dropped, but not how much: the clock does.
-            late_s = handed.at_s - (self._origin + handed.start + n) / self.rate_hz
-            missing_s = late_s - self._clock.late_s()
-            self._origin += max(1, round(missing_s * self.rate_hz))
+            missing = max(int(arrived.overflow), round(missing_s * self.rate_hz))
+            self._origin += missing
+            yield self._place(arrived, "overflow" if arrived.overflow or not missing else "clock")
+
+    def _place_first(self, handed: _Handed) -> Block:
+        """The first block since the device was opened: everything before it is missing."""
+        self._awaiting_first = False
+        cause = "overflow"
+        if self._has_begun or self._tries:
+            cause = self._cause
+            missed_s = handed.at_s - self._due_s - len(handed.frames) / self.rate_hz
+            self._origin = self._expected + max(1, round(missed_s * self.rate_hz))
+        self._has_begun = True
+        self.state, self._heard_at_s = "live", handed.at_s
+        return self._place(handed, cause)
+
+    def _place(self, handed: _Handed, cause: str) -> Block:
+        """Put what was handed over on the time line."""
+        n = len(handed.frames)
         end_s = (self._origin + handed.start + n) / self.rate_hz
         unseen = round(self._clock.hear(end_s, handed.at_s) * self.rate_hz)
-        if unseen:
+        if unseen:  # it came so slowly that no block stood out
             self._origin, cause = self._origin + unseen, "clock"
         start = self._origin + handed.start
         lost = max(0, start - self._expected)
-        self.state, self._heard_at_s = "live", handed.at_s
         self._expected = start + n
+        self._losses.origin_s = self._origin / self.rate_hz
         return self._mixdown.push(handed.frames, start, lost, cause if lost else None)
 
     def _missing_at_the_end(self) -> Block:
@@ -232,7 +254,7 @@ class Microphone:
         if self.state != "reconnecting":
             self.state, self._tries = "stalled", 0
             yield self._nothing()
-        self._driver.close(_CLOSE_LIMIT_S)
+        self._driver.close(_CLOSE_LIMIT_S, stop)
         self.state = "reconnecting"
         yield self._nothing()
         while True:

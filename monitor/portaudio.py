@@ -23,7 +23,7 @@ from monitor.sources import Flag
 
 _OPEN_LIMIT_S = 5.0
 _REFRESH_LIMIT_S = 3.0
-_LOOK_UP_S = 0.1
+_LOOK_UP_S = 0.05
 
 
 class PortAudio:
@@ -99,12 +99,12 @@ class PortAudio:
                 f"{device.name!r} cannot be opened: {error}.", "offkey devices lists the choices."
             ) from error
 
-    def close(self, limit_s: float) -> None:
+    def close(self, limit_s: float, stop: Flag | None = None) -> None:
         """Close the input; one of a frozen sound server is left behind."""
         stream, self._stream = self._stream, None
         if stream is not None:
             with contextlib.suppress(TimeoutError):
-                self._calls.run(lambda: _end(stream), limit_s)
+                self._calls.run(lambda: _end(stream), limit_s, stop)
         if self._calls.is_stuck:
             # What sounddevice does at exit would wait for the sound server, maybe for ever.
             sd = devices.load_sounddevice()

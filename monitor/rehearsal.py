@@ -114,7 +114,7 @@ class RehearsedDevice:
         self._tape_s = self._now_s
         self._hear = hear
 
-    def close(self, limit_s: float) -> None:  # noqa: ARG002
+    def close(self, limit_s: float, stop: Flag | None = None) -> None:  # noqa: ARG002
         """Stop playing; the tape runs on."""
         self._hear = None
 

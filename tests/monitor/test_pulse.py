@@ -40,7 +40,7 @@ pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.joi
 LIMIT_S = 60.0
 STALLED_S = 6.0
 """The state is to be shown within 3 s; a busy machine may take longer."""
-ENDED_S = 4.0
+ENDED_S = 1.5
 """An end with a frozen sound server, on a busy machine."""
 NEAR_S = 0.5
 """So far may a loss as told lie from one as seen from outside, on a busy machine."""

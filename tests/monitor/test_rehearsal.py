@@ -431,14 +431,39 @@ def test_a_device_that_never_brings_anything(demo_detector: Detector, ten: Path)
 
 @pytest.mark.parametrize("lasts_s", [0.1, 0.5, 1.0, 1.8])
 def test_a_short_freeze(demo_detector: Detector, ten: Path, lasts_s: float) -> None:
-    """Below two seconds nobody says anything: the clock finds it, exactly, soon after."""
+    """Below two seconds nobody says anything: the clock finds it, where it was."""
     outcome = rehearse(demo_detector, ten, f"freeze@3:{lasts_s}")
     [gap] = outcome.of("gap")
     assert gap["cause"] == "clock"
     assert gap["lost_s"] == pytest.approx(lasts_s, abs=BLOCK_S + 0.001)
-    assert 3.0 - BLOCK_S <= gap["start_s"] <= 4.2
+    assert gap["start_s"] == pytest.approx(3.0, abs=BLOCK_S)
     assert outcome.states == ["warming up", "live"]
     assert outcome.last.account.lost_by_clock_s == gap["lost_s"]
+
+
+@pytest.mark.parametrize("lasts_s", [0.1, 0.5, 1.8])
+def test_no_sound_is_scored_across_what_only_the_clock_tells(
+    demo_detector: Detector, ten: Path, lasts_s: float
+) -> None:
+    """Wherever in a sound it is: the sound before the loss is a gap, nothing has the splice in it.
+
+    What is scored is what `replay` scores there, or is the rest of a sound after the loss.
+    """
+    whole = replay(demo_detector, ten).of("segment")
+    for line in whole:
+        at_s = line["start_s"] + line["duration_s"] / 2
+        if at_s + lasts_s > FILE_S - 1:
+            continue
+        outcome = rehearse(demo_detector, ten, f"freeze@{at_s}:{lasts_s}")
+        [gap] = outcome.of("gap")
+        assert gap["start_s"] == pytest.approx(at_s, abs=BLOCK_S)
+        assert gap["start_s"] + gap["lost_s"] == pytest.approx(at_s + lasts_s, abs=BLOCK_S)
+        assert_labels(outcome, 8000)
+        before = [s for s in outcome.of("segment") if s["start_s"] < gap["start_s"] - 0.1]
+        assert before[-1]["reason"] == "gap"
+        sure = [s for s in before[:-1] if s["verdict"] != "not scored"]
+        n = len([s for s in whole if s["start_s"] < line["start_s"]])
+        assert without(sure, "time") == without(whole[:n], "time")
 
 
 @pytest.mark.parametrize("lasts_s", [2.5, 4.0])
