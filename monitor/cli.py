@@ -55,9 +55,7 @@ def _live(verb: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--save-limit",
             metavar="SIZE",
-            default="500MB",
-            show_default=True,
-            help="Of all clips in DIR; the least odd are dropped first.",
+            help="Of all clips in DIR, 500MB if not said; the least odd are dropped first.",
         ),
         click.option(
             "--alarm-after",
@@ -101,9 +99,7 @@ def _live(verb: Callable[..., None]) -> Callable[..., None]:
 @click.option(
     "--log-limit",
     metavar="SIZE",
-    default="100MB",
-    show_default=True,
-    help="Of FILE and its older parts FILE.1, FILE.2, …",
+    help="Of FILE and its older parts FILE.1, FILE.2, …; 100MB if not said.",
 )
 @click.option(
     "--on-anomaly",

@@ -190,12 +190,16 @@ def _sinks(detector: Detector, options: Options) -> list[Sink]:
 
     asked = options.get("on_anomaly")
     command = None if asked is None else _command(asked)
-    save_limit = parse_size(options["save_limit"], "--save-limit")
+    for what in ("log", "save"):
+        if options.get(f"{what}_limit") and not options.get(what):
+            raise click.UsageError(f"--{what}-limit goes with --{what}.")
+    save_limit = parse_size(options["save_limit"] or "500MB", "--save-limit")
     sinks: list[Sink] = []
     if options.get("log"):
         from monitor.logfile import LogFile
 
-        sinks.append(LogFile(options["log"], parse_size(options["log_limit"], "--log-limit"), warn))
+        log_limit = parse_size(options["log_limit"] or "100MB", "--log-limit")
+        sinks.append(LogFile(options["log"], log_limit, warn))
     if options["save"]:
         from monitor.clips import Clips, prepare_folder
 

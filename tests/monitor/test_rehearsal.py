@@ -787,6 +787,8 @@ def test_wrong_usage_is_one_sentence(run: Run, demo_model: Path, ten: Path, tmp_
         (2, "out of range", ["--rehearse", ten, "--inject", "unplug@nan:2"]),
         (2, "go with --rehearse", ["--inject", "unplug@1:2"]),
         (2, "go with --rehearse", ["--speed", "max"]),
+        (2, "goes with --log.", ["--rehearse", ten, "--log-limit", "5MB"]),
+        (2, "goes with --save.", ["--rehearse", ten, "--save-limit", "5MB"]),
         (2, "exclude each other", ["--rehearse", ten, "--device", "usb"]),
         (2, "exclude each other", ["--rehearse", ten, "--input", "-"]),
         (2, "no channel 3", ["--rehearse", ten, "--channel", "3"]),
