@@ -8,6 +8,7 @@ two scores are joined by the smaller of their p-values, ranked once more among t
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -80,6 +81,20 @@ class Conformity:
         m = np.minimum(p_isolation, p_reconstruction)
         joint = (1 + np.searchsorted(self._sorted_m, m, side="right")) / (self.n + 1)
         return PValues(p_isolation, p_reconstruction, joint)
+
+    @cached_property
+    def _lists(self) -> tuple[list[float], list[float], list[float]]:
+        """Both scores and m, ascending: one number is found faster in a list."""
+        return self._sorted[0].tolist(), self._sorted[1].tolist(), self._sorted_m.tolist()
+
+    def p_of_one(self, isolation: float, reconstruction: float) -> tuple[float, float, float]:
+        """For one new sound the p of both scores and the joint p: what p_values gives."""
+        by_isolation, by_reconstruction, by_m = self._lists
+        n = self.n
+        p_isolation = (1 + n - bisect_left(by_isolation, isolation)) / (n + 1)
+        p_reconstruction = (1 + n - bisect_left(by_reconstruction, reconstruction)) / (n + 1)
+        joint = (1 + bisect_right(by_m, min(p_isolation, p_reconstruction))) / (n + 1)
+        return p_isolation, p_reconstruction, joint
 
     def reference_p(self) -> Floats:
         """The reference sounds' own joint p, itself counted once: share of `m` at most as large."""

@@ -99,53 +99,43 @@ class Detector:
 
     def score(self, segment: Segment) -> Score:
         """Score one segment."""
-        return self.score_batch([segment])[0]
+        features = None if segment.reason else self.front_end.features(segment.samples)
+        if features is None:
+            return Score(NOT_SCORED, segment.reason or "digital zero")
+        return self._score_features(features, self._is_outside(segment))
 
     def score_batch(self, segments: Sequence[Segment]) -> list[Score]:
-        """Score many segments; each gets the score that it gets alone."""
-        features = [None if s.reason else self.front_end.features(s.samples) for s in segments]
-        rows = [row for row in features if row is not None]
-        scores = iter(self._score_features(np.array(rows)) if rows else ())
-        return [
-            _not_scored(segment) if row is None else self._in_context(segment, next(scores))
-            for segment, row in zip(segments, features, strict=True)
-        ]
+        """Score many segments; each gets exactly the score that it gets alone."""
+        return [self.score(segment) for segment in segments]
 
-    def _score_features(self, features: Features) -> list[Score]:
-        raw = raw_scores(self.subspace, self.forest, features)
-        p = self.conformity.p_values(raw.isolation, raw.reconstruction)
-        scores = []
-        for i, profile in enumerate(raw.profiles):
-            nearest = self.clusters.nearest(profile)
-            scores.append(
-                Score(
-                    verdict=ANOMALOUS if p.joint[i] <= self.false_alarm_rate else NORMAL,
-                    isolation_score=float(raw.isolation[i]),
-                    reconstruction_error=float(raw.reconstruction[i]),
-                    isolation_p=float(p.isolation[i]),
-                    reconstruction_p=float(p.reconstruction[i]),
-                    p=float(p.joint[i]),
-                    cluster=nearest.cluster,
-                    cluster_name=self.clusters.name(nearest.cluster),
-                    cluster_distance=nearest.distance,
-                    unlike_any=nearest.distance > 1,
-                    profile=tuple(profile.tolist()),
-                )
-            )
-        return scores
+    def _score_features(self, features: Features, outside_conditions: bool) -> Score:
+        difference = self.subspace.difference(features)
+        isolation = self.forest.score_one(features)
+        error = float(np.dot(difference, difference)) / len(difference)
+        p_isolation, p_reconstruction, p = self.conformity.p_of_one(isolation, error)
+        profile = band_means(np.abs(difference))
+        nearest = self.clusters.nearest(profile)
+        return Score(
+            verdict=ANOMALOUS if p <= self.false_alarm_rate else NORMAL,
+            outside_conditions=outside_conditions,
+            isolation_score=isolation,
+            reconstruction_error=error,
+            isolation_p=p_isolation,
+            reconstruction_p=p_reconstruction,
+            p=p,
+            cluster=nearest.cluster,
+            cluster_name=self.clusters.name(nearest.cluster),
+            cluster_distance=nearest.distance,
+            unlike_any=nearest.distance > 1,
+            profile=tuple(profile.tolist()),
+        )
 
-    def _in_context(self, segment: Segment, score: Score) -> Score:
+    def _is_outside(self, segment: Segment) -> bool:
         snr_db, known = segment.snr_db, self.card.snr_range_db
-        if snr_db is None or known is None or known[0] <= snr_db <= known[1]:
-            return score
-        return replace(score, outside_conditions=True)
+        return snr_db is not None and known is not None and not known[0] <= snr_db <= known[1]
 
 
 def raw_scores(subspace: Subspace, forest: IsolationForest, features: Features) -> RawScores:
     """Both scores and banded profiles of `features`, shape `(n, n_features)`."""
     profiles = subspace.error_profile(features)
     return RawScores(forest.score(features), reconstruction_error(profiles), band_means(profiles))
-
-
-def _not_scored(segment: Segment) -> Score:
-    return Score(NOT_SCORED, segment.reason or "digital zero")

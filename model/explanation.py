@@ -31,7 +31,7 @@ def explain(detector: Detector, samples: Samples) -> Explanation | None:
     features = detector.front_end.features(samples)
     if features is None:
         return None
-    reconstruction = detector.subspace.reconstruct(features)
+    reconstruction = features - detector.subspace.difference(features)
     return Explanation(
         detector.front_end.frequencies_hz(),
         features.astype(np.float64),

@@ -7,16 +7,19 @@ and one entry in `FRONT_ENDS`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.audio import Samples
+from model.chirp import chirp_magnitudes
 from model.errors import InputError
 
 Features = NDArray[np.float32]
 N_BANDS = 64
+_KERNEL = np.full(5, 1 / 5)
 
 
 class FrontEnd(Protocol):
@@ -62,7 +65,7 @@ class Spectrum:
 
     name = "spectrum"
     rate_hz = 6800
-    _average = 5
+    _average = len(_KERNEL)
 
     def __post_init__(self) -> None:
         if not 0.05 <= self.duration_s <= 10:
@@ -86,14 +89,17 @@ class Spectrum:
         """Spectrum of one segment, shape `(n_features,)`, largest value 1."""
         padded = np.zeros(self.n_samples)
         padded[: len(samples)] = samples[: self.n_samples]
-        kernel = np.full(self._average, 1 / self._average)
-        half = np.abs(np.fft.rfft(np.convolve(padded, kernel, "valid")))
-        spectrum = np.append(half, half[-2])
-        largest = spectrum.max()
+        averaged = np.convolve(padded, _KERNEL, "valid")
+        quick = chirp_magnitudes(len(averaged))
+        half = np.abs(np.fft.rfft(averaged)) if quick is None else quick.magnitudes(averaged)
+        largest = half.max()
         if not largest > 0:
             return None
-        scaled: Features = (spectrum / largest).astype(np.float32)
-        return scaled
+        half /= largest
+        spectrum = np.empty(len(half) + 1, np.float32)
+        spectrum[:-1] = half
+        spectrum[-1] = half[-2]
+        return spectrum
 
 
 FRONT_ENDS: dict[str, type[Spectrum]] = {Spectrum.name: Spectrum}
@@ -111,11 +117,18 @@ def band_edges(n_features: int) -> NDArray[np.int64]:
     return np.array([round(i * n_features / N_BANDS) for i in range(N_BANDS + 1)])
 
 
+@lru_cache(maxsize=8)
+def _bands(n_features: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First feature and width of each band."""
+    edges = band_edges(n_features)
+    return edges[:-1], np.diff(edges)
+
+
 def band_means(profiles: NDArray[np.floating]) -> NDArray[np.float64]:
     """Average profiles, shape `(..., n_features)`, into bands, shape `(..., 64)`."""
-    edges = band_edges(profiles.shape[-1])
-    sums = np.add.reduceat(profiles, edges[:-1], axis=-1, dtype=np.float64)
-    return sums / np.diff(edges)
+    first, widths = _bands(profiles.shape[-1])
+    sums: NDArray[np.float64] = np.add.reduceat(profiles, first, axis=-1, dtype=np.float64)
+    return sums / widths
 
 
 def band_edges_hz(front_end: FrontEnd) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""The Isolation Forest as flat arrays, descended for all trees and segments at once.
+"""The Isolation Forest as flat arrays, descended for all trees at once.
 
 Liu, Ting, Zhou: Isolation Forest (ICDM 2008). Scores equal scikit-learn's to 1e-12.
 """
@@ -6,13 +6,30 @@ Liu, Ting, Zhou: Isolation Forest (ICDM 2008). Scores equal scikit-learn's to 1e
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.features import Features
 
-_ROWS = 512  # at once: keeps the working arrays in the processor's cache
+Indices = NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class _Nodes:
+    """The same nodes in another order, first those that ask, then the leaves; widened for numpy."""
+
+    feature: Indices
+    """Feature that an asking node looks at, shape `(n_asking,)`."""
+    limit: NDArray[np.float32]
+    """Largest single-precision value that goes left, shape `(n_asking,)`."""
+    left: Indices
+    right: Indices
+    stay: Indices
+    """Every node itself, shape `(n_nodes,)`."""
+    roots: Indices
+    path_length: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -42,16 +59,44 @@ class IsolationForest:
         Negated decision function: above 0 is odder than 90 % of the reference. This is the one
         place where scikit-learn's sign, small for odd, is turned round.
         """
-        chunks = [self._raw(features[i : i + _ROWS]) for i in range(0, len(features), _ROWS)]
-        return np.concatenate(chunks) + self.offset if chunks else np.empty(0)
+        return np.array([self.score_one(row) for row in features], np.float64)
 
-    def _raw(self, features: Features) -> NDArray[np.float64]:
-        """`-score_samples`: between 0 and 1, near 1 for what is isolated after few splits."""
-        rows = np.arange(len(features))[:, None]
-        node = np.broadcast_to(self.roots, (len(features), len(self.roots)))
+    def score_one(self, features: Features) -> float:
+        """Isolation score of one segment's features, shape `(n_features,)`, single precision."""
+        nodes = self._nodes
+        # Every node answers, also those that no tree will ask: that is a few long steps for numpy
+        # instead of many short ones.
+        goes_right = features.take(nodes.feature) > nodes.limit
+        following = nodes.stay.copy()
+        following[: len(goes_right)] = np.where(goes_right, nodes.right, nodes.left)
+        node = nodes.roots
         for _ in range(self.depth):
-            goes_right = features[rows, self.feature[node]] > self.threshold[node]
-            node = self.children[node, goes_right.astype(np.intp)]
-        total = self.path_length[node].sum(axis=1)
-        raw: NDArray[np.float64] = 2.0 ** (-total / (len(self.roots) * self.mean_path_length))
-        return raw
+            node = following.take(node)
+        total = float(nodes.path_length.take(node).sum())
+        # `-score_samples`: between 0 and 1, near 1 for what is isolated after few splits.
+        raw: float = 2.0 ** (-total / (len(self.roots) * self.mean_path_length))
+        return raw + self.offset
+
+    @cached_property
+    def _nodes(self) -> _Nodes:
+        own = np.arange(len(self.children))
+        is_leaf = self.children[:, 0] == own
+        order = np.concatenate([np.flatnonzero(~is_leaf), np.flatnonzero(is_leaf)])
+        place = np.empty(len(own), np.intp)
+        place[order] = own
+        asking = order[: len(own) - int(is_leaf.sum())]
+        return _Nodes(
+            self.feature[asking].astype(np.intp),
+            _rounded_down(self.threshold[asking]),
+            place[self.children[asking, 0]],
+            place[self.children[asking, 1]],
+            own.astype(np.intp),
+            place[self.roots],
+            self.path_length[order],
+        )
+
+
+def _rounded_down(threshold: NDArray[np.float64]) -> NDArray[np.float32]:
+    """The largest single-precision value up to each threshold: sorts such values just the same."""
+    nearest = threshold.astype(np.float32)
+    return np.where(nearest > threshold, np.nextafter(nearest, np.float32(-np.inf)), nearest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -44,9 +45,10 @@ class ProfileClusters:
 
     def nearest(self, profile: NDArray[np.float64]) -> Nearest:
         """The cluster nearest to a profile of shape `(64,)`."""
-        distances = np.sqrt(np.square(self.centroids - profile).sum(axis=1))
-        cluster = int(np.argmin(distances))
-        return Nearest(cluster, float(distances[cluster] / self.reach[cluster]))
+        apart = self.centroids - profile
+        squares = np.einsum("ij,ij->i", apart, apart)
+        cluster = int(squares.argmin())
+        return Nearest(cluster, math.sqrt(squares[cluster]) / float(self.reach[cluster]))
 
     def renamed(self, cluster: int, name: str) -> ProfileClusters:
         """The same clusters with a person's name for one; an empty name takes it away.

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from model.features import Features
+
+_SMALL = 2e-3
+"""Up to this share of a sound's power, what is left over is found in double precision."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,26 @@ class Subspace:
     def error_profile(self, features: Features) -> NDArray[np.float64]:
         """Absolute difference per feature to the reconstruction, same shape as `features`."""
         return np.abs(features - self.reconstruct(features))
+
+    @cached_property
+    def _narrow(self) -> tuple[Features, Features]:
+        return self.mean.astype(np.float32), self.components.astype(np.float32)
+
+    def difference(self, features: Features) -> NDArray[np.float64]:
+        """Features less their reconstruction, both of shape `(n_features,)`: one sound, quickly.
+
+        In single precision, which takes half the memory traffic. Rounding then costs the
+        reconstruction error up to `4e-8 / sqrt(share)` of itself, where `share` is that of the
+        difference in the power about the mean: where that is small, double precision is used. So
+        the error agrees with double precision better than to 1e-6 of itself. A sound's number
+        never depends on what else is scored: there is no faster way for many that rounds otherwise.
+        """
+        mean, components = self._narrow
+        centred = features - mean
+        rest = centred - (components @ centred) @ components
+        if np.dot(rest, rest) < _SMALL * np.dot(centred, centred):
+            return features - self.reconstruct(features)
+        return rest.astype(np.float64)
 
 
 def reconstruction_error(profile: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -126,3 +126,13 @@ def test_a_senseless_rate_is_refused(asked: float) -> None:
     for refuse in (check_false_alarm_rate, lambda rate: resolve_false_alarm_rate(rate, 3000)):
         with pytest.raises(InputError, match="between 0 and 1"):
             refuse(asked)
+
+
+def test_one_sound_is_ranked_as_among_many() -> None:
+    """The p of one sound at a time is exactly that of many, ties with the reference included."""
+    rng = np.random.default_rng(3)
+    known = Conformity(rng.normal(size=300).round(2), rng.normal(size=300).round(2))
+    new = rng.normal(size=(500, 2)).round(2)
+    many = known.p_values(new[:, 0], new[:, 1])
+    alone = np.array([known.p_of_one(*scores) for scores in new.tolist()])
+    np.testing.assert_array_equal(alone.T, [many.isolation, many.reconstruction, many.joint])

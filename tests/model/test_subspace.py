@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 from calibrate.estimators import fit_subspace
+from calibrate.reference import Reference
+from model.detector import Detector
 from model.subspace import Subspace, reconstruction_error
 
 
@@ -36,3 +38,17 @@ def test_the_error_is_the_mean_square_of_the_profile(subspace: Subspace) -> None
         np.testing.assert_allclose(subspace.error_profile(row), profile, atol=1e-12)
         assert reconstruction_error(profile) == pytest.approx(sum(plain**2) / 50, rel=1e-12)
     np.testing.assert_allclose(reconstruction_error(profiles), np.mean(profiles**2, axis=1))
+
+
+@pytest.mark.parametrize("left_over", [None, 1e-1, 1e-2, 1e-3, 1e-5])
+def test_the_quick_error_is_that_of_double_precision(
+    small_detector: Detector, sixes: Reference, left_over: float | None
+) -> None:
+    """Of real sounds, and of such that the reference explains nearly wholly, to 1e-6 of itself."""
+    subspace, rows = small_detector.subspace, sixes.features[::10]
+    if left_over is not None:
+        known = subspace.reconstruct(rows)
+        rows = (known + left_over * (rows - known)).astype(np.float32)
+    exact = reconstruction_error(subspace.error_profile(rows))
+    quick = reconstruction_error(np.array([subspace.difference(row) for row in rows]))
+    np.testing.assert_allclose(quick, exact, rtol=1e-6)
