@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.moments import trained_on
+from calibrate.parts import Parts, at_once, one_core_each
+from calibrate.rows import Rows, blocks
 from model.alarms import AlarmFinder, AlarmRule, Window
 from model.card import AlarmRate, FalseAlarms
 from model.conformity import Conformity
 from model.detector import RawScores, raw_scores
-from model.features import Features
-from model.isolation import IsolationForest
+from model.features import N_BANDS, Features
 from model.segment import Segmentation
 from model.subspace import Subspace
 
@@ -22,7 +24,6 @@ MOST_FOLDS = 5
 RATES = (0.01, 0.05, 0.10)
 RULES = (AlarmRule(1, 1), AlarmRule(2, 3), AlarmRule(3, 5))
 """Measured beside the rule in force."""
-Fit = Callable[[Features], tuple[Subspace, IsolationForest]]
 Folds = NDArray[np.int64]
 """Fold of each segment, shape `(n_segments,)`; −1 for a window left out at a border."""
 
@@ -67,34 +68,60 @@ def folds_in_time(recording: NDArray[np.int64], duration_s: float, hop_s: float)
 
 
 def crossfit(
-    features: Features, folds: Folds, fit: Fit, offset: float, step: Callable[[], None]
+    rows: Rows, folds: Folds, parts: Sequence[Parts], jobs: int, step: Callable[[], None]
 ) -> HeldOut:
-    """Fit on all folds but one, score that one, for each. `step` is called after every fold.
+    """Score each fold by what was fitted without it, `parts[fold]`. `step` is called for each."""
+    from joblib import delayed
 
-    A held-out isolation score uses its fold's forest with the final forest's `offset`.
-    """
     kept = np.flatnonzero(folds >= 0)
-    isolation, reconstruction, in_sample_p = (np.empty(len(features)) for _ in range(3))
-    profiles: list[tuple[NDArray[np.int64], NDArray[np.float64]]] = []
-    for fold in range(int(folds.max()) + 1):
-        inside, outside = (
-            np.flatnonzero(folds == fold),
-            np.flatnonzero((folds >= 0) & (folds != fold)),
-        )
-        subspace, forest = fit(features[outside])
-        forest = replace(forest, offset=offset)
-        fitted = raw_scores(subspace, forest, features[outside])
-        held_out = raw_scores(subspace, forest, features[inside])
-        isolation[inside], reconstruction[inside] = held_out.isolation, held_out.reconstruction
-        ranked = Conformity(fitted.isolation, fitted.reconstruction)
-        in_sample_p[inside] = ranked.p_values(held_out.isolation, held_out.reconstruction).joint
-        profiles.append((inside, held_out.profiles))
-        step()
-    banded = np.empty((len(features), profiles[0][1].shape[1]))
-    for inside, rows in profiles:
-        banded[inside] = rows
-    scores = RawScores(isolation[kept], reconstruction[kept], banded[kept])
+    isolation, reconstruction, in_sample_p = (np.empty(len(folds)) for _ in range(3))
+    profiles = np.empty((len(folds), N_BANDS))
+    work = (delayed(_score_fold)(rows, folds, fold, part) for fold, part in enumerate(parts))
+    with one_core_each():
+        for fold, (scores, p) in enumerate(at_once(jobs, work)):
+            inside = folds == fold
+            isolation[inside], reconstruction[inside] = scores.isolation, scores.reconstruction
+            profiles[inside], in_sample_p[inside] = scores.profiles, p
+            step()
+    scores = RawScores(isolation[kept], reconstruction[kept], profiles[kept])
     return HeldOut(kept, scores, in_sample_p[kept])
+
+
+def _score_fold(
+    rows: Rows, folds: Folds, fold: int, parts: Parts
+) -> tuple[RawScores, NDArray[np.float64]]:
+    """Scores of a fold's own sounds, and their joint p among those that its parts are fitted on."""
+    held_out = [
+        raw_scores(parts.subspace, parts.forest, part)
+        for _, part in blocks(rows, np.flatnonzero(folds == fold))
+    ]
+    scores = RawScores(
+        np.concatenate([some.isolation for some in held_out]),
+        np.concatenate([some.reconstruction for some in held_out]),
+        np.concatenate([some.profiles for some in held_out]),
+    )
+    known = [
+        (parts.forest.score(part), _errors(parts.subspace, part))
+        for _, part in blocks(rows, trained_on(folds, fold))
+    ]
+    isolation, reconstruction = (np.concatenate(column) for column in zip(*known, strict=True))
+    ranked = Conformity(isolation, reconstruction)
+    return scores, ranked.p_values(scores.isolation, scores.reconstruction).joint
+
+
+def _errors(subspace: Subspace, features: Features) -> NDArray[np.float64]:
+    """Reconstruction errors alone, shape `(n,)`, from lengths: no reconstruction is made.
+
+    With coordinates `y = C x` the rest has the length `|x - C'y|² = |x|² - 2 |y|² + y' C C' y`;
+    rounded components are not quite orthonormal, so the last two do not add up.
+    """
+    centred = features - subspace.mean
+    y = centred @ subspace.components.T
+    products = subspace.components @ subspace.components.T
+    lengths = np.einsum("ij,ij->i", centred, centred) + np.einsum(
+        "ij,ij->i", y @ products - 2 * y, y
+    )
+    return lengths / features.shape[1]
 
 
 @dataclass(frozen=True)

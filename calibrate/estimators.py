@@ -7,13 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from model.errors import InputError
+from calibrate.moments import measure
 from model.features import Features
 from model.isolation import IsolationForest
 from model.profiles import ProfileClusters, dominant_band
 from model.subspace import Subspace
 
-_FIRST_EIGENPAIRS = 256
 _REACH_QUANTILE = 0.99
 _FEWEST_FOR_OWN_REACH = 50
 _SMALLEST_REACH = 1e-9  # copies of one sound have none: distances stay finite
@@ -22,46 +21,9 @@ _SMALLEST_REACH = 1e-9  # copies of one sound have none: distances stay finite
 def fit_subspace(features: Features, explained_variance: float) -> Subspace:
     """PCA of `features`, shape `(n, n_features)`: as many components as explain that share.
 
-    The same components as a singular value decomposition, from the eigenpairs of the smaller of
-    the Gram matrix and the scatter matrix (Jolliffe: Principal Component Analysis, 2002, 3.5).
     Raises InputError where the features do not differ.
     """
-    mean = features.mean(axis=0, dtype=np.float64)
-    centred = features - mean
-    total = float(np.square(centred).sum())
-    if not total > 1e-12 * features.size:
-        raise InputError("The recordings do not differ from each other: there is nothing to learn.")
-    wide = centred.shape[1] > centred.shape[0]
-    values, vectors = _leading_eigenpairs(
-        centred @ centred.T if wide else centred.T @ centred, explained_variance * total
-    )
-    components = (centred.T @ vectors / np.sqrt(values)).T if wide else vectors.T
-    return Subspace(_single(mean), _single(components))
-
-
-def _leading_eigenpairs(
-    matrix: NDArray[np.float64], wanted: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Largest eigenvalues, descending, until their sum reaches `wanted`, and their vectors."""
-    from scipy.linalg import eigh
-
-    n = len(matrix)
-    k = min(n, _FIRST_EIGENPAIRS)
-    while True:
-        values, vectors = eigh(matrix, subset_by_index=(n - k, n - 1), check_finite=False)
-        values, vectors = values[::-1], vectors[:, ::-1]
-        sound = values > values[0] * n * np.finfo(np.float64).eps  # below that is rounding
-        values, vectors = values[sound], vectors[:, sound]
-        reached = np.cumsum(values)
-        if reached[-1] >= wanted or k == n:
-            enough = min(int(np.searchsorted(reached, wanted)) + 1, len(values))
-            return values[:enough], vectors[:, :enough]
-        k = min(n, 4 * k)
-
-
-def _single(array: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Rounded to single precision, as the model file holds it, in double precision."""
-    return array.astype(np.float32).astype(np.float64)
+    return measure(features, np.zeros(len(features), np.int64)).subspace(None, explained_variance)
 
 
 def fit_forest(features: Features, seed: int) -> IsolationForest:

@@ -28,19 +28,18 @@ from calibrate.crossfit import (
     rank_among_other_folds,
     runs_of_windows,
 )
-from calibrate.estimators import fit_clusters, fit_forest, fit_subspace
+from calibrate.estimators import fit_clusters
 from calibrate.maps import make_map
 from calibrate.marked import add_marked
+from calibrate.parts import fit_parts
 from calibrate.reference import Groups, Progress, Reference, group_reference, read_reference
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector, RawScores
 from model.features import Features, FrontEnd, band_edges_hz, make_front_end
 from model.files import FoundFiles, find_recordings
-from model.isolation import IsolationForest
 from model.marks import MarkedSound, is_mark
 from model.segment import Segmentation
-from model.subspace import Subspace
 
 
 @dataclass(frozen=True)
@@ -103,14 +102,11 @@ def fit_detector(
     in_time = segmentation.mode == "continuous" and _n_others(reference, groups) < MOST_FOLDS
     folds = _folds(reference, group_of, segmentation, in_time)
     rate = resolve_false_alarm_rate(settings.false_alarm_rate, int(np.count_nonzero(folds >= 0)))
-    steps = _Steps(progress, int(folds.max()) + 3)
-
-    def fit(rows: Features) -> tuple[Subspace, IsolationForest]:
-        return fit_subspace(rows, settings.explained_variance), fit_forest(rows, settings.seed)
-
-    subspace, forest = fit(features)
-    steps.done()
-    held_out = crossfit(features, folds, fit, forest.offset, steps.done)
+    steps = _Steps(progress, 2 * int(folds.max()) + 5)
+    final, without = fit_parts(
+        features, folds, settings.explained_variance, settings.seed, settings.jobs, steps.done
+    )
+    held_out = crossfit(features, folds, without, settings.jobs, steps.done)
     scores = held_out.scores
     conformity = Conformity(scores.isolation, scores.reconstruction)
     anomalous = conformity.reference_p() <= rate
@@ -130,7 +126,15 @@ def fit_detector(
         alarms = alarm_rates(ranked, runs, rate, segmentation)
     card = _card(reference, groups, folds, in_time, settings, table, alarms)
     return Detector(
-        front_end, segmentation, subspace, forest, conformity, clusters, rate, card, maps
+        front_end,
+        segmentation,
+        final.subspace,
+        final.forest,
+        conformity,
+        clusters,
+        rate,
+        card,
+        maps,
     )
 
 

@@ -1,0 +1,179 @@
+"""What PCA needs of the recordings, summed once and shared by the final model and all folds.
+
+With no more recordings than features that is the Gram matrix of all pairs of recordings, and a
+fold's is the part of it without the fold. With more it is the scatter matrix of the features, kept
+per fold, and a fold's is the sum of the others. Either way the recordings are gone through once,
+in blocks, and the matrix is no larger than the square of the smaller of the two numbers.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from typing import IO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.eigen import Matrix, leading_eigenpairs
+from calibrate.rows import BLOCK, Indices, Rows, blocks
+from model.errors import InputError
+from model.subspace import Subspace
+
+Labels = NDArray[np.int64]
+"""Fold of each row; −1 for a row that only the final model is fitted on."""
+
+
+class Moments(Protocol):
+    """The recordings, as far as PCA needs them."""
+
+    def subspace(self, left_out: int | None, explained_variance: float) -> Subspace:
+        """PCA of all rows, or of all rows in folds but the one left out.
+
+        As many components as explain that share of the variance (Jolliffe: Principal Component
+        Analysis, 2002, 3.5). Raises InputError where the rows do not differ.
+        """
+
+
+def measure(rows: Rows, labels: Labels) -> Moments:
+    """Go through `rows`, shape `(n, n_features)`, once."""
+    if len(rows) <= rows.shape[1]:
+        return _gram(rows, labels)
+    return _scatter(rows, labels)
+
+
+def trained_on(labels: Labels, left_out: int | None) -> Indices:
+    """Indices of the rows that a detector is fitted on."""
+    if left_out is None:
+        return np.arange(len(labels))
+    return np.flatnonzero((labels >= 0) & (labels != left_out))
+
+
+@dataclass(frozen=True)
+class _Gram:
+    """Products of all pairs of rows, less a centre."""
+
+    rows: Rows
+    labels: Labels
+    centre: NDArray[np.float64]
+    products: Matrix
+
+    def subspace(self, left_out: int | None, explained_variance: float) -> Subspace:
+        """See Moments."""
+        used = trained_on(self.labels, left_out)
+        gram = self.products[np.ix_(used, used)]
+        of_rows = gram.mean(axis=0)
+        gram -= of_rows
+        gram -= (of_rows - of_rows.mean())[:, None]
+        total = _differing(float(np.trace(gram)), len(used) * len(self.centre))
+        values, vectors = leading_eigenpairs(gram, explained_variance * total)
+        del gram
+        components = np.zeros((len(values), len(self.centre)))
+        mean, place = np.zeros_like(self.centre), 0
+        for some, part in blocks(self.rows, used):
+            centred = part - self.centre
+            mean += centred.sum(axis=0)
+            components += vectors[place : place + len(some)].T @ centred
+            place += len(some)
+        components /= np.sqrt(values)[:, None]
+        return _subspace(self.centre + mean / len(used), components)
+
+
+def _gram(rows: Rows, labels: Labels) -> Moments:
+    n = len(rows)
+    everything = np.arange(n)
+    centre = _mean(rows)
+    products = np.empty((n, n))
+    for some, part in blocks(rows, everything):
+        left = part - centre
+        for others, other in blocks(rows, everything[: some[-1] + 1]):
+            right = left if others[0] == some[0] else other - centre
+            here, there = slice(some[0], some[-1] + 1), slice(others[0], others[-1] + 1)
+            products[here, there] = left @ right.T
+            products[there, here] = products[here, there].T
+    return _Gram(rows, labels, centre, products)
+
+
+@dataclass(frozen=True)
+class _Sums:
+    """Number, sum and scatter about the centre of the rows of one label."""
+
+    n: int
+    total: NDArray[np.float64]
+    place: int
+    """Where in the file its scatter matrix is."""
+
+
+@dataclass(frozen=True)
+class _Scatter:
+    """Scatter matrices of the features: their sum in memory, those of the folds in a file."""
+
+    centre: NDArray[np.float64]
+    whole: Matrix
+    of_label: dict[int, _Sums]
+    file: IO[bytes]
+
+    def subspace(self, left_out: int | None, explained_variance: float) -> Subspace:
+        """See Moments."""
+        out = (
+            []
+            if left_out is None
+            else [label for label in (-1, left_out) if label in self.of_label]
+        )
+        used = [sums for label, sums in self.of_label.items() if label not in out]
+        scatter = self.whole.copy()
+        for label in out:
+            scatter -= _read(self.file, self.of_label[label].place, len(scatter))
+        n, total = sum(sums.n for sums in used), sum(sums.total for sums in used)
+        mean = np.asarray(total) / n
+        scatter -= np.outer(n * mean, mean)
+        variance = _differing(float(np.trace(scatter)), n * len(mean))
+        _, vectors = leading_eigenpairs(scatter, explained_variance * variance)
+        return _subspace(self.centre + mean, vectors.T)
+
+
+def _scatter(rows: Rows, labels: Labels) -> Moments:
+    n_features = rows.shape[1]
+    centre = rows[np.arange(min(BLOCK, len(rows)))].mean(axis=0, dtype=np.float64)
+    whole, of_label = np.zeros((n_features, n_features)), {}
+    file = tempfile.TemporaryFile(prefix="offkey-")  # noqa: SIM115 (lives as long as the object)
+    for place, label in enumerate(np.unique(labels).tolist()):
+        used = np.flatnonzero(labels == label)
+        total, scatter = np.zeros(n_features), np.zeros((n_features, n_features))
+        for _, part in blocks(rows, used):
+            centred = part - centre
+            total += centred.sum(axis=0)
+            scatter += centred.T @ centred
+        whole += scatter
+        file.seek(place * scatter.nbytes)
+        file.write(scatter)
+        of_label[label] = _Sums(len(used), total, place)
+    return _Scatter(centre, whole, of_label, file)
+
+
+def _read(file: IO[bytes], place: int, n: int) -> Matrix:
+    file.seek(place * n * n * 8)
+    return np.frombuffer(file.read(n * n * 8)).reshape(n, n)
+
+
+def _mean(rows: Rows) -> NDArray[np.float64]:
+    total = np.zeros(rows.shape[1])
+    for _, part in blocks(rows, np.arange(len(rows))):
+        total += part.sum(axis=0, dtype=np.float64)
+    return total / len(rows)
+
+
+def _differing(total: float, size: int) -> float:
+    """The sum of squares about the mean. Raises InputError where it is nothing but rounding."""
+    if not total > 1e-12 * size:
+        raise InputError("The recordings do not differ from each other: there is nothing to learn.")
+    return total
+
+
+def _subspace(mean: NDArray[np.float64], components: Matrix) -> Subspace:
+    """Rounded to single precision, as the model file holds it, in double precision."""
+    return Subspace(_single(mean), _single(components))
+
+
+def _single(array: NDArray[np.float64]) -> NDArray[np.float64]:
+    return array.astype(np.float32).astype(np.float64)

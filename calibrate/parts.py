@@ -1,0 +1,99 @@
+"""Subspace and forest fitted on everything, and once more without each fold.
+
+All of them share one pass over the recordings (moments.py). Two are fitted at once: each holds a
+matrix of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+import numpy as np
+
+from calibrate.estimators import fit_forest
+from calibrate.moments import Labels, measure, trained_on
+from calibrate.rows import Indices, Rows
+from model.isolation import IsolationForest
+from model.subspace import Subspace
+
+Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+T = TypeVar("T")
+
+MOST_FOR_FOREST = 10_000
+"""Each tree looks at 256 recordings: from more than this a seeded sample is drawn."""
+_AT_ONCE = 2
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What scores features: of the final model, or of the one that never heard a fold."""
+
+    subspace: Subspace
+    forest: IsolationForest
+
+
+def fit_parts(
+    rows: Rows,
+    labels: Labels,
+    explained_variance: float,
+    seed: int,
+    jobs: int,
+    step: Callable[[], None] = lambda: None,
+) -> tuple[Parts, tuple[Parts, ...]]:
+    """Fit on all rows, then without each fold; `step` is called once for each of them, and once.
+
+    The folds' forests get the final one's offset. Raises InputError where rows do not differ.
+    """
+    from joblib import delayed
+
+    left_out = (None, *range(int(labels.max()) + 1))
+    with one_core_each():
+        moments = measure(rows, labels)
+        step()
+        subspaces = []
+        for subspace in at_once(
+            jobs, (delayed(moments.subspace)(fold, explained_variance) for fold in left_out)
+        ):
+            subspaces.append(subspace)
+            step()
+        del moments
+        forests = list(
+            at_once(jobs, (delayed(_forest)(rows, labels, fold, seed) for fold in left_out))
+        )
+    offset = forests[0].offset
+    final, *others = (
+        Parts(subspace, replace(forest, offset=offset))
+        for subspace, forest in zip(subspaces, forests, strict=True)
+    )
+    return final, tuple(others)
+
+
+def one_core_each() -> AbstractContextManager[object]:
+    """Linear algebra on one core a thread: threads that share cores wait for each other."""
+    from threadpoolctl import threadpool_limits
+
+    limits: AbstractContextManager[object] = threadpool_limits(1)
+    return limits
+
+
+def at_once(jobs: int, tasks: Iterable[Task]) -> Iterable[Any]:
+    """Results of joblib's delayed `tasks`, in order, on at most two threads."""
+    from joblib import Parallel, effective_n_jobs
+
+    return Parallel(
+        min(_AT_ONCE, effective_n_jobs(jobs)), backend="threading", return_as="generator"
+    )(tasks)
+
+
+def _forest(rows: Rows, labels: Labels, left_out: int | None, seed: int) -> IsolationForest:
+    return fit_forest(rows[_sample(trained_on(labels, left_out), seed)], seed)
+
+
+def _sample(indices: Indices, seed: int) -> Indices:
+    if len(indices) <= MOST_FOR_FOREST:
+        return indices
+    chosen = np.random.default_rng(seed).choice(indices, MOST_FOR_FOREST, replace=False)
+    return np.sort(chosen)
