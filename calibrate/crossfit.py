@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.moments import trained_on
-from calibrate.parts import Parts, at_once, one_core_each
+from calibrate.parts import Parts
 from calibrate.rows import Rows, blocks
+from calibrate.threads import at_once, one_core_each
 from model.alarms import AlarmFinder, AlarmRule, Window
 from model.card import AlarmRate, FalseAlarms
 from model.conformity import Conformity
@@ -115,13 +116,14 @@ def _errors(subspace: Subspace, features: Features) -> NDArray[np.float64]:
     With coordinates `y = C x` the rest has the length `|x - C'y|² = |x|² - 2 |y|² + y' C C' y`;
     rounded components are not quite orthonormal, so the last two do not add up.
     """
-    centred = features - subspace.mean
+    centred: NDArray[np.float64] = features - subspace.mean
     y = centred @ subspace.components.T
     products = subspace.components @ subspace.components.T
     lengths = np.einsum("ij,ij->i", centred, centred) + np.einsum(
         "ij,ij->i", y @ products - 2 * y, y
     )
-    return lengths / features.shape[1]
+    errors: NDArray[np.float64] = lengths / features.shape[1]
+    return errors
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from importlib import import_module
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -16,6 +19,17 @@ from model.subspace import Subspace
 _REACH_QUANTILE = 0.99
 _FEWEST_FOR_OWN_REACH = 50
 _SMALLEST_REACH = 1e-9  # copies of one sound have none: distances stay finite
+
+
+def import_ahead() -> None:
+    """Begin to import scikit-learn, which takes a second or two, while something else is done."""
+    Thread(target=_import_all).start()
+
+
+def _import_all() -> None:
+    with suppress(ImportError):  # it is told where it is needed
+        import_module("sklearn.ensemble")
+        import_module("sklearn.cluster")
 
 
 def fit_subspace(features: Features, explained_variance: float) -> Subspace:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -28,15 +29,23 @@ from calibrate.crossfit import (
     rank_among_other_folds,
     runs_of_windows,
 )
-from calibrate.estimators import fit_clusters
+from calibrate.estimators import fit_clusters, import_ahead
 from calibrate.maps import make_map
 from calibrate.marked import add_marked
 from calibrate.parts import fit_parts
-from calibrate.reference import Groups, Progress, Reference, group_reference, read_reference
+from calibrate.reference import (
+    Cluster,
+    Groups,
+    Progress,
+    Reference,
+    group_reference,
+    read_reference,
+)
+from calibrate.rows import Rows
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector, RawScores
-from model.features import Features, FrontEnd, band_edges_hz, make_front_end
+from model.features import FrontEnd, band_edges_hz, make_front_end
 from model.files import FoundFiles, find_recordings
 from model.marks import MarkedSound, is_mark
 from model.segment import Segmentation
@@ -62,17 +71,20 @@ def calibrate(
     settings: Settings,
     progress: Progress = lambda *_: None,
     marked: Sequence[MarkedSound] = (),
+    cluster: Cluster = nullcontext,
 ) -> Detector:
     """Files and folders of reference recordings to a Detector, perhaps with marked sounds.
 
-    Marks that lie in the folders are no recordings. Raises InputError where recordings are too few
-    or cannot keep what was asked of them, or no marked sound can be used.
+    Marks that lie in the folders are no recordings. `cluster` is where they are read. Raises
+    InputError where recordings are too few or cannot keep what was asked of them, or no marked
+    sound can be used.
     """
     check_false_alarm_rate(settings.false_alarm_rate)
     segmentation = settings.segmentation
     front_end = make_front_end("spectrum", segmentation.duration_s)
     found = _without_marks(find_recordings(paths))
-    reference = read_reference(found, front_end, segmentation, settings.jobs, progress)
+    import_ahead()
+    reference = read_reference(found, front_end, segmentation, settings.jobs, progress, cluster)
     groups = group_reference(reference, settings.group)
     if marked:
         reference = add_marked(reference, marked, front_end, segmentation)
@@ -139,10 +151,10 @@ def fit_detector(
 
 
 def _maps(
-    features: Features, profiles: NDArray[np.float64], seed: int, progress: Progress
+    features: Rows, profiles: NDArray[np.float64], seed: int, progress: Progress
 ) -> dict[str, NDArray[np.float32]]:
     progress("drawing", 0, 2)
-    of_features = make_map(features, seed)
+    of_features = make_map(features[:], seed)
     progress("drawing", 1, 2)
     of_profiles = make_map(profiles, seed)
     progress("drawing", 2, 2)

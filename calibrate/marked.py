@@ -14,6 +14,7 @@ from dataclasses import replace
 import numpy as np
 
 from calibrate.reference import Reference, read_file
+from calibrate.rows import joined
 from model.errors import InputError, shown
 from model.features import FrontEnd
 from model.marks import MarkedSound
@@ -40,14 +41,14 @@ def add_marked(
             f"The first is {skipped[0][1]}: {skipped[0][0]}",
         )
     names = tuple(str(sound.path) for sound, _ in used)
-    n, counts = len(reference.names), [len(read.features) for _, read in used]
+    n, counts = len(reference.names), [read.n_segments for _, read in used]
     digest = hashlib.sha256(bytes.fromhex(reference.digest))
     for _, read in used:
         digest.update(read.digest)
     return replace(
         reference,
         names=reference.names + names,
-        features=np.concatenate([reference.features, *(read.features for _, read in used)]),
+        features=joined(reference.features, np.concatenate([read.features for _, read in used])),
         recording=np.append(reference.recording, np.repeat(n + np.arange(len(used)), counts)),
         skipped=reference.skipped + skipped,
         clipped=reference.clipped + tuple(shown(sound.path) for sound, _ in used if sound.clipped),

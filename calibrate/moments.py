@@ -8,15 +8,16 @@ in blocks, and the matrix is no larger than the square of the smaller of the two
 
 from __future__ import annotations
 
-import tempfile
-from dataclasses import dataclass
-from typing import IO, Protocol
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.eigen import Matrix, leading_eigenpairs
-from calibrate.rows import BLOCK, Indices, Rows, blocks
+from calibrate.rows import BLOCK, Indices, Rows, SquareFile, blocks
+from calibrate.threads import at_once, drain
 from model.errors import InputError
 from model.subspace import Subspace
 
@@ -35,11 +36,11 @@ class Moments(Protocol):
         """
 
 
-def measure(rows: Rows, labels: Labels) -> Moments:
+def measure(rows: Rows, labels: Labels, jobs: int = 1) -> Moments:
     """Go through `rows`, shape `(n, n_features)`, once."""
     if len(rows) <= rows.shape[1]:
-        return _gram(rows, labels)
-    return _scatter(rows, labels)
+        return _gram(rows, labels, jobs)
+    return _scatter(rows, labels, jobs)
 
 
 def trained_on(labels: Labels, left_out: int | None) -> Indices:
@@ -79,19 +80,25 @@ class _Gram:
         return _subspace(self.centre + mean / len(used), components)
 
 
-def _gram(rows: Rows, labels: Labels) -> Moments:
-    n = len(rows)
-    everything = np.arange(n)
-    centre = _mean(rows)
+def _gram(rows: Rows, labels: Labels, jobs: int) -> Moments:
+    from joblib import delayed
+
+    centre, n = _mean(rows), len(rows)
     products = np.empty((n, n))
-    for some, part in blocks(rows, everything):
-        left = part - centre
-        for others, other in blocks(rows, everything[: some[-1] + 1]):
-            right = left if others[0] == some[0] else other - centre
-            here, there = slice(some[0], some[-1] + 1), slice(others[0], others[-1] + 1)
-            products[here, there] = left @ right.T
-            products[there, here] = products[here, there].T
+    starts = reversed(range(0, n, BLOCK))  # the longest rows of blocks first
+    drain(at_once(jobs, (delayed(_multiply)(rows, centre, start, products) for start in starts)))
     return _Gram(rows, labels, centre, products)
+
+
+def _multiply(rows: Rows, centre: NDArray[np.float64], start: int, products: Matrix) -> None:
+    """Products of one block of rows with itself and with those before it, and their mirror."""
+    here = np.arange(start, min(start + BLOCK, len(rows)))
+    left = rows[here] - centre
+    for there, part in blocks(rows, np.arange(here[-1] + 1)):
+        right = left if there[0] == start else part - centre
+        found = left @ right.T
+        products[start : here[-1] + 1, there[0] : there[-1] + 1] = found
+        products[there[0] : there[-1] + 1, start : here[-1] + 1] = found.T
 
 
 @dataclass(frozen=True)
@@ -101,7 +108,7 @@ class _Sums:
     n: int
     total: NDArray[np.float64]
     place: int
-    """Where in the file its scatter matrix is."""
+    """Which in the file is its scatter matrix."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +118,8 @@ class _Scatter:
     centre: NDArray[np.float64]
     whole: Matrix
     of_label: dict[int, _Sums]
-    file: IO[bytes]
+    file: SquareFile
+    lock: Lock = field(default_factory=Lock)
 
     def subspace(self, left_out: int | None, explained_variance: float) -> Subspace:
         """See Moments."""
@@ -123,7 +131,7 @@ class _Scatter:
         used = [sums for label, sums in self.of_label.items() if label not in out]
         scatter = self.whole.copy()
         for label in out:
-            scatter -= _read(self.file, self.of_label[label].place, len(scatter))
+            scatter -= self.file.read(self.of_label[label].place)
         n, total = sum(sums.n for sums in used), sum(sums.total for sums in used)
         mean = np.asarray(total) / n
         scatter -= np.outer(n * mean, mean)
@@ -132,28 +140,28 @@ class _Scatter:
         return _subspace(self.centre + mean, vectors.T)
 
 
-def _scatter(rows: Rows, labels: Labels) -> Moments:
+def _scatter(rows: Rows, labels: Labels, jobs: int) -> Moments:
+    from joblib import delayed
+
     n_features = rows.shape[1]
     centre = rows[np.arange(min(BLOCK, len(rows)))].mean(axis=0, dtype=np.float64)
-    whole, of_label = np.zeros((n_features, n_features)), {}
-    file = tempfile.TemporaryFile(prefix="offkey-")  # noqa: SIM115 (lives as long as the object)
-    for place, label in enumerate(np.unique(labels).tolist()):
-        used = np.flatnonzero(labels == label)
-        total, scatter = np.zeros(n_features), np.zeros((n_features, n_features))
-        for _, part in blocks(rows, used):
-            centred = part - centre
-            total += centred.sum(axis=0)
-            scatter += centred.T @ centred
-        whole += scatter
-        file.seek(place * scatter.nbytes)
-        file.write(scatter)
-        of_label[label] = _Sums(len(used), total, place)
-    return _Scatter(centre, whole, of_label, file)
+    kept = _Scatter(centre, np.zeros((n_features, n_features)), {}, SquareFile(n_features))
+    known = np.unique(labels).tolist()
+    drain(at_once(jobs, (delayed(_add)(kept, rows, labels, label) for label in known)))
+    return kept
 
 
-def _read(file: IO[bytes], place: int, n: int) -> Matrix:
-    file.seek(place * n * n * 8)
-    return np.frombuffer(file.read(n * n * 8)).reshape(n, n)
+def _add(kept: _Scatter, rows: Rows, labels: Labels, label: int) -> None:
+    """Sum the rows of one label into the whole and into the file."""
+    used = np.flatnonzero(labels == label)
+    total, scatter = np.zeros_like(kept.centre), np.zeros_like(kept.whole)
+    for _, part in blocks(rows, used):
+        centred = part - kept.centre
+        total += centred.sum(axis=0)
+        scatter += centred.T @ centred
+    with kept.lock:
+        kept.of_label[label] = _Sums(len(used), total, kept.file.add(scatter))
+        np.add(kept.whole, scatter, out=kept.whole)
 
 
 def _mean(rows: Rows) -> NDArray[np.float64]:

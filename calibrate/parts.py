@@ -1,30 +1,24 @@
 """Subspace and forest fitted on everything, and once more without each fold.
 
-All of them share one pass over the recordings (moments.py). Two are fitted at once: each holds a
-matrix of its own.
+All of them share one pass over the recordings (moments.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
 
 import numpy as np
 
 from calibrate.estimators import fit_forest
 from calibrate.moments import Labels, measure, trained_on
 from calibrate.rows import Indices, Rows
+from calibrate.threads import at_once, one_core_each
 from model.isolation import IsolationForest
 from model.subspace import Subspace
 
-Task = tuple[Callable[..., Any], tuple[Any, ...], dict[str, Any]]
-T = TypeVar("T")
-
 MOST_FOR_FOREST = 10_000
 """Each tree looks at 256 recordings: from more than this a seeded sample is drawn."""
-_AT_ONCE = 2
 
 
 @dataclass(frozen=True)
@@ -51,7 +45,7 @@ def fit_parts(
 
     left_out = (None, *range(int(labels.max()) + 1))
     with one_core_each():
-        moments = measure(rows, labels)
+        moments = measure(rows, labels, jobs)
         step()
         subspaces = []
         for subspace in at_once(
@@ -69,23 +63,6 @@ def fit_parts(
         for subspace, forest in zip(subspaces, forests, strict=True)
     )
     return final, tuple(others)
-
-
-def one_core_each() -> AbstractContextManager[object]:
-    """Linear algebra on one core a thread: threads that share cores wait for each other."""
-    from threadpoolctl import threadpool_limits
-
-    limits: AbstractContextManager[object] = threadpool_limits(1)
-    return limits
-
-
-def at_once(jobs: int, tasks: Iterable[Task]) -> Iterable[Any]:
-    """Results of joblib's delayed `tasks`, in order, on at most two threads."""
-    from joblib import Parallel, effective_n_jobs
-
-    return Parallel(
-        min(_AT_ONCE, effective_n_jobs(jobs)), backend="threading", return_as="generator"
-    )(tasks)
 
 
 def _forest(rows: Rows, labels: Labels, left_out: int | None, seed: int) -> IsolationForest:

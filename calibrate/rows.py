@@ -8,7 +8,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Iterator
-from typing import IO, Protocol
+from typing import IO, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,8 +31,8 @@ class Rows(Protocol):
 
     def __len__(self) -> int: ...
 
-    def __getitem__(self, indices: Indices, /) -> Features:
-        """Some rows, in memory."""
+    def __getitem__(self, indices: Any, /) -> Features:
+        """Some rows, in memory: by a slice, a mask or indices."""
 
 
 def blocks(rows: Rows, indices: Indices) -> Iterator[tuple[Indices, Features]]:
@@ -46,8 +46,7 @@ class StoredRows:
     """Rows in a temporary file that vanishes with the object. Any number of threads may read."""
 
     def __init__(self, n_features: int) -> None:
-        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="offkey-")  # noqa: SIM115
-        self._lock = threading.Lock()
+        self._file = _Scratch()
         self._n_features, self._n = n_features, 0
 
     @property
@@ -60,22 +59,69 @@ class StoredRows:
 
     def append(self, features: Features) -> None:
         """Add rows, shape `(n, n_features)`, at the end."""
-        with self._lock:
-            self._file.seek(0, 2)
-            self._file.write(np.ascontiguousarray(features, np.float32))
+        self._file.write(self._n * self._n_features * 4, features.astype(np.float32, copy=False))
         self._n += len(features)
 
-    def __getitem__(self, indices: Indices, /) -> Features:
-        """Rows of ascending or any other indices, each neighbouring run read at once."""
-        taken = np.empty((len(indices), self._n_features), np.float32)
-        ends = np.append(np.flatnonzero(np.diff(indices) != 1) + 1, len(indices))
+    def __getitem__(self, indices: Any, /) -> Features:
+        """Rows as an array's, along the first axis; each run of neighbours is read at once."""
+        wanted: Indices = np.atleast_1d(np.arange(self._n)[indices])
+        taken = np.empty((len(wanted), self._n_features), np.float32)
+        ends = np.append(np.flatnonzero(np.diff(wanted) != 1) + 1, len(wanted))
         start = 0
+        for end in ends.tolist():
+            self._file.read(int(wanted[start]) * self._n_features * 4, taken[start:end])
+            start = end
+        return taken[0] if np.ndim(indices) == 0 and not isinstance(indices, slice) else taken
+
+
+class SquareFile:
+    """Square matrices of double precision in a temporary file."""
+
+    def __init__(self, size: int) -> None:
+        self._file = _Scratch()
+        self._size, self._n = size, 0
+
+    def add(self, matrix: NDArray[np.float64]) -> int:
+        """Keep a matrix, shape `(size, size)`; gives the number that it is read by."""
+        self._file.write(self._n * matrix.nbytes, matrix)
+        self._n += 1
+        return self._n - 1
+
+    def read(self, number: int) -> NDArray[np.float64]:
+        """The matrix of that number."""
+        matrix = np.empty((self._size, self._size))
+        self._file.read(number * matrix.nbytes, matrix)
+        return matrix
+
+
+class _Scratch:
+    """Arrays by their place in a temporary file; one thread at a time moves in it."""
+
+    def __init__(self) -> None:
+        self._file: IO[bytes] = tempfile.TemporaryFile(prefix="offkey-")  # noqa: SIM115
+        self._lock = threading.Lock()
+
+    def write(self, place: int, array: NDArray[Any]) -> None:
         with self._lock:
-            for end in ends.tolist():
-                self._file.seek(int(indices[start]) * self._n_features * 4)
-                self._file.readinto(memoryview(taken[start:end]).cast("B"))  # type: ignore[attr-defined]
-                start = end
-        return taken
+            self._file.seek(place)
+            self._file.write(_bytes_of(np.ascontiguousarray(array)))
+
+    def read(self, place: int, into: NDArray[Any]) -> None:
+        with self._lock:
+            self._file.seek(place)
+            self._file.readinto(_bytes_of(into))  # type: ignore[attr-defined]
+
+
+def _bytes_of(array: NDArray[Any]) -> memoryview:
+    return memoryview(array).cast("B")  # type: ignore[arg-type]
+
+
+def joined(rows: Rows, more: Features) -> Rows:
+    """Rows with more after them; a file of rows grows, an array does not."""
+    if isinstance(rows, StoredRows):
+        rows.append(more)
+        return rows
+    return np.concatenate([rows[:], more])
 
 
 class Collector:
@@ -88,7 +134,9 @@ class Collector:
         self._n = 0
 
     def add(self, features: Features) -> None:
-        """Add rows, shape `(n, n_features)`."""
+        """Add rows, shape `(n, n_features)`; perhaps none."""
+        if not len(features):
+            return
         self._n += len(features)
         if self._stored is None and self._n * self._n_features * 4 > IN_MEMORY_BYTES:
             self._stored = StoredRows(self._n_features)

@@ -95,7 +95,7 @@ def test_held_out_scores_are_those_of_plain_refits(
     found = find_recordings([str(words_folder)])
     features = read_reference(found, Spectrum(), Segmentation(), 1, lambda *_: None).features
     folds = np.repeat(np.arange(6) % 5, 10)
-    isolation, reconstruction = plain_held_out(features, folds)
+    isolation, reconstruction = plain_held_out(features[:], folds)
     np.testing.assert_allclose(word_detector.conformity.isolation, isolation, rtol=0, atol=1e-12)
     np.testing.assert_allclose(word_detector.conformity.reconstruction, reconstruction, rtol=1e-4)
 
@@ -112,7 +112,7 @@ def test_few_long_recordings_are_held_out_in_time(tmp_path: Path) -> None:
     assert len(features) == 62
     piece = np.arange(31) * 5 // 31
     piece[np.flatnonzero(np.diff(piece)) + 1] = -1
-    isolation, reconstruction = plain_held_out(features, np.tile(piece, 2))
+    isolation, reconstruction = plain_held_out(features[:], np.tile(piece, 2))
     np.testing.assert_allclose(detector.conformity.isolation, isolation, rtol=0, atol=1e-12)
     np.testing.assert_allclose(detector.conformity.reconstruction, reconstruction, rtol=1e-4)
     assert "in time" in detector.card.group_rule

@@ -27,7 +27,7 @@ def subspace(sixes: Reference) -> Subspace:
 @pytest.fixture(scope="module")
 def scores(sixes: Reference, subspace: Subspace) -> RawScores:
     """Score all 3,000 by PCA and forest that were fitted on the first 2,700."""
-    return raw_scores(subspace, fit_forest(sixes.features[:N_FIT], 42), sixes.features)
+    return raw_scores(subspace, fit_forest(sixes.features[:N_FIT], 42), sixes.features[:])
 
 
 @pytest.fixture(scope="module")
