@@ -9,11 +9,17 @@ from __future__ import annotations
 import contextlib
 import importlib
 import io
+import logging
 import os
+import re
 import signal
 import sys
 import threading
+from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from difflib import get_close_matches
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -25,11 +31,85 @@ VERBS = {
     "record": ("monitor.record_cli:record", "Record a reference set, guided."),
     "monitor": ("monitor.cli:monitor", "Score a microphone, or a pipe, live."),
     "replay": ("monitor.cli:replay", "Play files through the detector as if they were live."),
-    "score": ("monitor.cli:score", "Score many files, each as one recording."),
+    "score": ("monitor.score_cli:score", "Score many files, each as one recording."),
     "inspect": ("monitor.cli:inspect", "What a model is, was made of, and promises."),
     "label": ("monitor.cli:label", "Give a cluster of a model a name."),
     "devices": ("monitor.cli:devices", "List the sound devices that can be monitored."),
 }
+
+
+OUTGROWING = ("calibrate", "score")
+"""Verbs whose work on recordings may go to a Dask cluster; they take it as `cluster`."""
+
+
+def _cluster(_ctx: click.Context, _param: click.Parameter, address: str | None) -> Any:
+    if address is None:
+        return contextlib.nullcontext
+    if not re.fullmatch(r"((tcp|tls)://)?(\[[0-9a-f:]+\]|[^\s/:]+):\d{1,5}", address):
+        raise click.BadParameter(f"{address!r} is not HOST:PORT of a Dask scheduler.")
+    return partial(on_cluster, address)
+
+
+DASK = click.Option(
+    ["--dask", "cluster"],
+    metavar="ADDRESS",
+    callback=_cluster,
+    help="Read the recordings on a Dask cluster: HOST:PORT of its scheduler.",
+)
+
+
+@contextlib.contextmanager
+def on_cluster(address: str) -> Iterator[None]:
+    """While inside, joblib's tasks go to the Dask cluster whose scheduler is at `address`.
+
+    A task whose worker is lost is done anew by another. Raises InputError where Dask is missing,
+    nobody answers there within 5 s, or the workers are not offkey's; OffkeyError where it fails.
+    """
+    from model.errors import InputError, OffkeyError
+
+    try:
+        from dask import config
+        from distributed import Client, KilledWorker
+        from joblib import parallel_config
+    except ImportError as error:
+        hint = "The extra `dask` adds it (see the README)."
+        raise InputError("--dask needs Dask, which is not installed.", hint) from error
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it is told here, in a sentence
+    config.set({"distributed.comm.timeouts.connect": "5s"})
+    try:
+        client = Client(address, timeout=5, set_as_default=False)
+    except (OSError, ValueError) as error:
+        hint = "It takes the address of a running scheduler, as 192.168.0.2:8786."
+        raise InputError(f"No Dask scheduler answers at {address}.", hint) from error
+    with client:
+        _check_workers(client, address)
+        try:
+            with parallel_config("dask", client=client):
+                yield
+        except (KilledWorker, CancelledError) as error:
+            raise OffkeyError(
+                f"The Dask cluster at {address} has lost the work.",
+                "Look at its workers: memory may be short, or the scheduler is gone.",
+            ) from error
+
+
+def _check_workers(client: Any, address: str) -> None:
+    """Raises InputError where there is no worker, or one has not this very version."""
+    from model.errors import InputError
+
+    ours = version("offkey")
+    try:
+        theirs = client.run(version, "offkey")
+    except PackageNotFoundError:
+        theirs = {"": "no offkey"}
+    if not theirs:
+        raise InputError(f"The Dask scheduler at {address} has no workers.", "Start some.")
+    other = sorted(set(theirs.values()) - {ours})
+    if other:
+        raise InputError(
+            f"The Dask workers at {address} have {other[0]}; here it is offkey {ours}.",
+            "Install the same version for all of them.",
+        )
 
 
 class _Verbs(click.Group):
@@ -45,6 +125,8 @@ class _Verbs(click.Group):
         if module == "offkey":
             return demo
         command: click.Command = getattr(importlib.import_module(module), name)
+        if cmd_name in OUTGROWING and DASK not in command.params:
+            command.params.append(DASK)
         return command
 
     def resolve_command(

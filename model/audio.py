@@ -1,7 +1,7 @@
 """Any audio file to mono float32 blocks, and the one resampler that files and live sources share.
 
-What lives here: reading, mixing down, levels, states of the input; exceptions of
-soundfile are translated here. What does not: cutting into segments (segmenter.py).
+What lives here: reading, resampling, levels, states of the input; exceptions of soundfile are
+translated here. What does not: mixing down (blocks.py), cutting into segments (segmenter.py).
 """
 
 from __future__ import annotations
@@ -19,40 +19,15 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from model.blocks import FULL_SCALE, NONE, Block, Indices, Mixdown, Samples
 from model.errors import AudioError, shown
 
-Samples = NDArray[np.float32]
-Indices = NDArray[np.int64]
+__all__ = ["FULL_SCALE", "NONE", "Block", "Indices", "Mixdown", "Samples"]  # of blocks.py, too
 
 SILENT_PEAK = 10 ** (-90 / 20)
-FULL_SCALE = 0.99
-_BEYOND_SOUND = 1e15  # times full scale: a broken file, and its squares overflow
 BLOCK_S = 0.5
+_ONE_GO_S = 2.0
 CUT_SHORT = "is cut short: it holds less than its header says"
-NONE: Indices = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True)
-class Block:
-    """What a source delivers at once."""
-
-    samples: Samples
-    """Mono, shape `(n,)`, full scale is 1; always finite."""
-    start: int
-    """Absolute index of the first sample on the source's time line, lost samples included."""
-    lost: int = 0
-    """Samples lost just before `start`."""
-    cause: str | None = None
-    """Why they were lost: `overflow`, `device`, `stall` or `clock`; None where nothing was."""
-    overloads: Indices = field(default_factory=NONE.copy)
-    """Absolute indices of clipped samples."""
-    not_finite: Indices = field(default_factory=NONE.copy)
-    """Absolute indices of samples that were NaN, infinite or absurdly large and are 0 here."""
-
-    @property
-    def end(self) -> int:
-        """Absolute index after the last sample."""
-        return self.start + len(self.samples)
 
 
 @dataclass(frozen=True)
@@ -68,53 +43,6 @@ class Recording:
     not_finite: Indices = field(default_factory=NONE.copy)
     state: str | None = None
     """`digital zero`, `silent`, `too short` (no samples), or None where there is sound."""
-
-
-class Mixdown:
-    """Frames of any number of channels to mono; remembers one frame, to see clipping across blocks.
-
-    A sample counts as clipped when some channel is beyond full scale, or stays at full scale
-    (from 0.99: 8-bit audio ends at 0.992) with exactly the value of the sample before.
-    """
-
-    def __init__(self, channel: int | None = None) -> None:
-        self.channel = channel
-        self._last: NDArray[np.float32] | None = None
-
-    def reset(self) -> None:
-        """Forget the last frame, as after a loss."""
-        self._last = None
-
-    def push(
-        self, frames: NDArray[np.float32], start: int, lost: int = 0, cause: str | None = None
-    ) -> Block:
-        """Mix `frames`, shape `(n, channels)`, that begin at absolute index `start`."""
-        if self.channel is not None:
-            frames = frames[:, self.channel : self.channel + 1]
-        finite = np.abs(frames) < _BEYOND_SOUND  # not so for NaN
-        not_finite = NONE
-        if not finite.all():
-            not_finite = start + np.flatnonzero(~finite.all(axis=1))
-            frames = np.where(finite, frames, np.float32(0))
-        if lost:
-            self.reset()
-        overloads = start + self._clipped(frames)
-        mono = frames[:, 0] if frames.shape[1] == 1 else frames.mean(axis=1, dtype=np.float32)
-        return Block(np.ascontiguousarray(mono), start, lost, cause, overloads, not_finite)
-
-    def _clipped(self, frames: NDArray[np.float32]) -> Indices:
-        if not len(frames):
-            return NONE
-        before = np.zeros_like(frames)
-        before[1:] = frames[:-1]
-        if self._last is not None:
-            before[0] = self._last
-        self._last = frames[-1].copy()
-        size = np.abs(frames)
-        if size.max() < FULL_SCALE:
-            return NONE
-        held = (size >= FULL_SCALE) & (frames == before)
-        return np.flatnonzero((held | (size > 1)).any(axis=1))
 
 
 class Resampler:
@@ -179,7 +107,10 @@ def resample(samples: Samples, rate_in_hz: int, rate_out_hz: int) -> Samples:
 
 def level_dbfs(samples: Samples) -> float | None:
     """RMS level; a full-scale sine is −3.01 dBFS. None where there is nothing to measure."""
-    power = float(np.mean(np.square(samples, dtype=np.float64))) if len(samples) else 0.0
+    if not len(samples):
+        return None
+    wide = samples.astype(np.float64)
+    power = float(np.dot(wide, wide)) / len(wide)
     return 10 * math.log10(power) if power > 0 else None
 
 
@@ -264,19 +195,34 @@ def read_recording(
         if reader.rate_hz < rate_hz:
             raise AudioError(shown(path), too_low(reader.rate_hz, rate_hz))
         # Half a second beyond the limit is far more than the resampling filter reaches.
-        blocks = list(reader.blocks(limit_s=None if limit_s is None else limit_s + 0.5))
+        heard = _whole(reader, None if limit_s is None else limit_s + BLOCK_S)
         if reader.cut_short:
             raise AudioError(shown(path), CUT_SHORT)
-        samples = np.concatenate([b.samples for b in blocks]) if blocks else np.empty(0, np.float32)
-        state = input_state(samples)
-        resampled = resample(samples, reader.rate_hz, rate_hz)
-        overloads, not_finite = (
-            np.concatenate([NONE, *(getattr(b, name) for b in blocks)]) * rate_hz // reader.rate_hz
-            for name in ("overloads", "not_finite")
-        )
+        resampled = resample(heard.samples, reader.rate_hz, rate_hz)
         if limit_s is not None:
             resampled = resampled[: math.ceil(limit_s * rate_hz)]
-        return Recording(resampled, rate_hz, reader.duration_s, overloads, not_finite, state)
+        return Recording(
+            resampled,
+            rate_hz,
+            reader.duration_s,
+            heard.overloads * rate_hz // reader.rate_hz,
+            heard.not_finite * rate_hz // reader.rate_hz,
+            input_state(heard.samples),
+        )
+
+
+def _whole(reader: AudioReader, limit_s: float | None) -> Block:
+    """What a file holds, up to a limit, as one block; a short file in one go."""
+    block_s = BLOCK_S if reader.duration_s > _ONE_GO_S else _ONE_GO_S
+    blocks = list(reader.blocks(block_s, limit_s))
+    if len(blocks) == 1:
+        return blocks[0]
+    return Block(
+        np.concatenate([np.empty(0, np.float32), *(b.samples for b in blocks)]),
+        0,
+        overloads=np.concatenate([NONE, *(b.overloads for b in blocks)]),
+        not_finite=np.concatenate([NONE, *(b.not_finite for b in blocks)]),
+    )
 
 
 def too_low(rate_hz: int, needed_hz: int) -> str:
@@ -285,14 +231,12 @@ def too_low(rate_hz: int, needed_hz: int) -> str:
 
 
 def _open(path: str | os.PathLike[str]) -> Any:
-    # libsndfile's own message for a missing or forbidden file is vague: ask the system first.
+    # libsndfile's own message for a missing or forbidden file is vague: ask the system.
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             if os.path.isdir(path):
                 raise AudioError(shown(path), "is a folder", "offkey score takes folders.")
             raise AudioError(shown(path), "is not a file")
-        with open(path, "rb"):
-            pass
     except OSError as error:
         what = "is a dangling link" if os.path.islink(path) else _strerror(error)
         raise AudioError(shown(path), what) from error
@@ -300,7 +244,16 @@ def _open(path: str | os.PathLike[str]) -> Any:
     try:
         return soundfile.SoundFile(name)
     except (soundfile.SoundFileError, RuntimeError, TypeError) as error:
-        raise AudioError(shown(path), "is not an audio file that can be read") from error
+        raise AudioError(shown(path), _why_not(path)) from error
+
+
+def _why_not(path: str | os.PathLike[str]) -> str:
+    """Why libsndfile would not open a file that is there."""
+    try:
+        with open(path, "rb"):
+            return "is not an audio file that can be read"
+    except OSError as error:
+        return _strerror(error)
 
 
 def _strerror(error: OSError) -> str:

@@ -1,11 +1,12 @@
-"""`score`: many files, each as one recording, in parallel and in order."""
+"""`score`: many files, each as one recording, to lines; in batches, in parallel and in order."""
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import lru_cache, partial
+from itertools import islice
 
 import numpy as np
 
@@ -15,7 +16,14 @@ from model.errors import AudioError, as_text
 from model.segment import Segment
 from model.segmenter import cut_recording
 from monitor.events import Heard
+from monitor.sinks import csv_row, json_line
 from monitor.terminal import Stop
+from monitor.workers import in_order, on_cluster
+
+_MOST = 16
+"""Files in a batch here: it lasts for a fiftieth of a second, and so does an interruption."""
+_MOST_AWAY = 64
+"""Files in a batch that travels."""
 
 
 @dataclass(frozen=True)
@@ -29,28 +37,59 @@ class ScoredFile:
     """It is longer than the model's duration: only its beginning was scored."""
 
 
+@dataclass(frozen=True)
+class FileLines:
+    """What is told of one file; small, since it may come from another process or machine."""
+
+    source: str
+    text: str
+    """Its lines, each with its end."""
+    n_scored: int
+    problem: str | None
+    was_cut: bool
+
+
+@dataclass(frozen=True)
+class ModelOnDisk:
+    """A model that workers elsewhere read for themselves, once: paths travel, arrays do not."""
+
+    path: str
+    digest: str
+    false_alarm_rate: float | None
+
+    def detector(self) -> Detector:
+        """Read it. Raises ModelError where it is not there, or is another one."""
+        return _read_once(self.path, self.digest, self.false_alarm_rate)
+
+
+Batches = Iterable[list[str]]
+Results = Generator[FileLines, None, None]
+
+
 def score_files(
-    paths: Iterable[str], detector: Detector, jobs: int, stop: Stop
-) -> Generator[ScoredFile, None, None]:
-    """Score files on `jobs` threads (-1: all cores); results come in the order of `paths`.
+    paths: Sequence[str], detector: Detector, as_csv: bool, jobs: int, stop: Stop
+) -> Results:
+    """Score files on `jobs` workers (-1: all cores); results come in the order of `paths`.
 
     A file alone and a file among many take the same path and get the same scores. Once `stop` is
-    set no further file is begun. Close the iterator where it is left before its end.
+    set no further batch is begun. Close the iterator where it is left before its end.
     """
-    from joblib import Parallel, delayed
+    task = partial(_score_batch, detector=detector, as_csv=as_csv)
+    for batch in in_order(task, list(_cut(paths, _MOST)), jobs, stop):
+        yield from batch
 
-    # Threads: decoding, resampling and the FFT all let go of the interpreter lock.
-    parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-    ahead = takewhile(lambda _: not stop.is_set(), paths)
-    results = parallel(delayed(score_file)(path, detector) for path in ahead)
-    try:
-        for result in results:  # noqa: UP028 ("yield from" would close the results first)
-            yield result
-    except GeneratorExit:
-        # Threads that are still at work when the interpreter ends would take it down with them.
-        stop.set()
-        deque(results, maxlen=0)
-        raise
+
+def score_on_cluster(
+    paths: Iterable[str],
+    model: ModelOnDisk,
+    as_csv: bool,
+    stop: Stop,
+    cluster: Callable[[], AbstractContextManager[None]],
+) -> Results:
+    """The same on a cluster whose workers find the model and the files under the same paths."""
+    task = partial(_score_batch_away, model=model, as_csv=as_csv)
+    for batch in on_cluster(task, _cut(paths, _MOST_AWAY), stop, cluster):
+        yield from batch
 
 
 def score_file(path: str, detector: Detector) -> ScoredFile:
@@ -75,3 +114,44 @@ def score_file(path: str, detector: Detector) -> ScoredFile:
 def _unreadable(name: str, detector: Detector) -> Heard:
     segment = Segment(np.empty(0, np.float32), 0.0, 0.0, reason="unreadable")
     return Heard(name, None, segment, detector.score(segment), 1)
+
+
+def _cut(paths: Iterable[str], size: int) -> Iterator[list[str]]:
+    rest = iter(paths)
+    while batch := list(islice(rest, size)):
+        yield batch
+
+
+def _score_batch(paths: list[str], detector: Detector, as_csv: bool) -> list[FileLines]:
+    to_line = csv_row if as_csv else json_line
+    told = []
+    for path in paths:
+        scored = score_file(path, detector)
+        told.append(
+            FileLines(
+                scored.heard[0].source,
+                "".join(to_line(heard) + "\n" for heard in scored.heard),
+                sum(heard.score.reason is None for heard in scored.heard),
+                scored.problem,
+                scored.was_cut,
+            )
+        )
+    return told
+
+
+def _score_batch_away(paths: list[str], model: ModelOnDisk, as_csv: bool) -> list[FileLines]:
+    return _score_batch(paths, model.detector(), as_csv)
+
+
+@lru_cache(maxsize=2)
+def _read_once(path: str, digest: str, false_alarm_rate: float | None) -> Detector:
+    from model.errors import ModelError, shown
+    from model.storage import read_model
+
+    detector = read_model(path)
+    if detector.digest != digest:
+        raise ModelError(
+            f"The workers find another model than you under {shown(path)}.",
+            "Give a path that means the same file everywhere.",
+        )
+    return detector.with_false_alarm_rate(false_alarm_rate)

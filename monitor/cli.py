@@ -4,35 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import math
-import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
-
-    from model.detector import Detector
-    from monitor.archive import ScoredFile
-    from monitor.sinks import Sink
-
-_path = click.Path(readable=False)  # what cannot be read is told where it is read
-_jobs = click.IntRange(-1, 64)
-
-
-def _complete_model(
-    _ctx: click.Context, _argument: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    from monitor.welcome import complete_model
-
-    return complete_model(incomplete)
-
-
-_model = click.argument("model", type=_path, shell_complete=_complete_model)
-_rate = click.option(
-    "--false-alarm-rate", type=float, help="Largest p that alarms, instead of the model's own."
-)
+from monitor.options import PATH, model_argument, rate_option
 
 
 def _speed(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
@@ -62,7 +39,7 @@ def _live(verb: Callable[..., None]) -> Callable[..., None]:
             metavar="K/M",
             help="Continuous mode: alarm after K anomalous windows of the last M.",
         ),
-        _rate,
+        rate_option,
     ]
     for option in reversed(options):
         verb = option(verb)
@@ -70,7 +47,7 @@ def _live(verb: Callable[..., None]) -> Callable[..., None]:
 
 
 @click.command()
-@_model
+@model_argument
 @click.option("--device", metavar="NAME", help="Input device, by part of its name.")
 @click.option("--channel", type=int, metavar="N", help="Listen to this channel only, from 1.")
 @click.option("--input", "pipe", type=click.Choice(["-"]), help="WAV from standard input.")
@@ -153,8 +130,8 @@ def _in_browser(context: click.Context, port: int | None, host: str | None) -> N
 
 
 @click.command()
-@_model
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=_path)
+@model_argument
+@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--speed",
     callback=_speed,
@@ -174,67 +151,7 @@ def replay(model: str, files: tuple[str, ...], speed: float | None, **options: A
 
 
 @click.command()
-@_model
-@click.argument("files", metavar="FILE|FOLDER...", nargs=-1, required=True, type=_path)
-@click.option("--csv", "as_csv", is_flag=True, help="CSV with a header instead of JSON lines.")
-@click.option(
-    "--jobs", type=_jobs, default=-1, show_default=True, help="Files at once; -1: all cores."
-)
-@_rate
-def score(
-    model: str, files: tuple[str, ...], as_csv: bool, jobs: int, false_alarm_rate: float | None
-) -> None:
-    """Score many files, each as one recording."""
-    from model.errors import InputError
-    from model.files import find_recordings
-    from model.storage import read_model
-    from monitor.archive import score_files
-    from monitor.session import warn
-    from monitor.sinks import CsvLines, JsonLines
-    from monitor.terminal import Stop, stop_on_signals
-
-    if jobs == 0:
-        raise InputError("--jobs takes -1 for all cores, or a number of them.")
-    detector = read_model(model).with_false_alarm_rate(false_alarm_rate)
-    found = find_recordings(files)
-    if not found.paths:
-        passed = f"{found.ignored:,} other or hidden files were passed over."
-        raise InputError("No audio files were found there.", passed if found.ignored else "")
-    sink = CsvLines(sys.stdout) if as_csv else JsonLines(sys.stdout)
-    counts = {"files": 0, "scored": 0, "cut": 0}
-    stop = Stop()
-    results = score_files(found.paths, detector, jobs, stop)
-    with stop_on_signals(stop.set), contextlib.closing(results):
-        for result in results:
-            _report(result, detector, counts, sink)
-        interrupted = stop.is_set()
-    if interrupted:
-        warn(f"interrupted: {counts['files']:,} of {len(found.paths):,} files are done.")
-    if not counts["scored"] and not interrupted:
-        raise InputError("None of the files could be scored.")
-
-
-def _report(result: ScoredFile, detector: Detector, counts: dict[str, int], sink: Sink) -> None:
-    from model.errors import shown
-    from monitor.session import warn
-
-    counts["files"] += 1
-    for heard in result.heard:
-        sink.take(heard)
-        counts["scored"] += heard.score.reason is None
-    if result.problem:
-        warn(result.problem)
-    counts["cut"] += result.was_cut
-    if result.was_cut and counts["cut"] == 1:
-        name, longest_s = shown(result.heard[0].source), detector.segmentation.duration_s
-        warn(
-            f"{name} is longer than {longest_s:g} s: only its beginning is scored, as of every "
-            "long file. offkey replay finds all sounds in a file."
-        )
-
-
-@click.command()
-@_model
+@model_argument
 def inspect(model: str) -> None:
     """What a model is, was made of, and promises."""
     from model.errors import shown
@@ -253,7 +170,7 @@ def inspect(model: str) -> None:
 
 
 @click.command()
-@_model
+@model_argument
 @click.argument("cluster", type=int)
 @click.argument("name")
 def label(model: str, cluster: int, name: str) -> None:

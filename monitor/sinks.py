@@ -7,14 +7,20 @@ counter and cannot stop the stream; only a reader who closed stdout ends the run
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TextIO
 
+import numpy as np
+
 from model.audio import Block
+from model.detector import NOT_SCORED, Score
+from model.segment import Segment
 from monitor.events import Event, Gap, Heard, StateChange
 
 Warn = Callable[[str], None]
+_strict = json.JSONEncoder(allow_nan=False).encode
 
 
 class Sink:
@@ -79,7 +85,7 @@ def _rounded(level_db: float | None) -> float | None:
 
 def json_line(event: Event) -> str:
     """One line of strict JSON: no NaN, no Infinity, ASCII only."""
-    return json.dumps(to_json(event), allow_nan=False)
+    return _strict(to_json(event))
 
 
 class JsonLines(Sink):
@@ -94,22 +100,34 @@ class JsonLines(Sink):
         self._file.flush()
 
 
-class CsvLines(Sink):
-    """Segments as CSV with a header; the profile is one column, its numbers separated by spaces."""
+class Lines:
+    """Finished lines, written and flushed together; CSV gets its header before the first."""
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, header: str = "") -> None:
         self._file = file
-        self._writer: csv.DictWriter[str] | None = None
+        self._header = header
 
-    def take(self, event: Event) -> None:
-        """Write and flush one row."""
-        if not isinstance(event, Heard):
-            return
-        row = to_json(event)
-        del row["type"]
-        row["profile"] = " ".join(f"{value:.6g}" for value in row["profile"] or ())
-        if self._writer is None:
-            self._writer = csv.DictWriter(self._file, list(row), lineterminator="\n")
-            self._writer.writeheader()
-        self._writer.writerow(row)
+    def write(self, text: str) -> None:
+        """Write whole lines. A closed stream raises BrokenPipeError."""
+        self._file.write(self._header + text)
+        self._header = ""
         self._file.flush()
+
+
+def csv_row(heard: Heard) -> str:
+    """A segment as a row of CSV; the profile is one column, its numbers separated by spaces."""
+    row = _segment_json(heard)
+    row["profile"] = " ".join(f"{value:.6g}" for value in row["profile"] or ())
+    return _csv(list(row.values())[1:])
+
+
+def csv_header() -> str:
+    """The first line of CSV, with its end: the fields of a segment's line but the type."""
+    nothing = Heard("", None, Segment(np.empty(0, np.float32), 0.0, 0.0), Score(NOT_SCORED))
+    return _csv(list(_segment_json(nothing))[1:]) + "\n"
+
+
+def _csv(row: Sequence[Any]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(row)
+    return text.getvalue().removesuffix("\n")
