@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import sys
+from contextlib import nullcontext
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from calibrate.fitting import Settings
+    from calibrate.reference import Cluster
     from model.detector import Detector
     from model.marks import MarkedSound
 
@@ -51,7 +53,9 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Take in the sounds that were marked as normal while monitoring with the model.",
 )
-def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
+def calibrate(
+    reference: tuple[str, ...], model: str, cluster: Cluster = nullcontext, **options: Any
+) -> None:
     """Learn from recordings how a sound should be.
 
     REFERENCE are audio files and folders of them, of the sound as it should be.
@@ -66,7 +70,7 @@ def calibrate(reference: tuple[str, ...], model: str, **options: Any) -> None:
     check_writable(model, options["replace"])
     marked = _marked(model) if options["add_marked"] else ()
     with Progress() as progress:
-        detector = calibrate_on(reference, settings, progress, marked)
+        detector = calibrate_on(reference, settings, progress, marked, cluster)
     detector, lost_names = _keep_names(detector, model)
     detector = write_model(model, detector)
     click.echo(describe(detector))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.moments import measure
+from calibrate.threads import one_core_each
 from model.features import Features
 from model.isolation import IsolationForest
 from model.profiles import ProfileClusters, dominant_band
@@ -104,7 +105,8 @@ def fit_clusters(
 
     distinct = len(np.unique(profiles, axis=0))
     n_clusters = max(1, min(n_clusters, len(profiles) // 10, distinct))
-    fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(profiles)
+    with one_core_each():
+        fitted = KMeans(n_clusters, n_init=10, random_state=seed).fit(profiles)
     centroids: NDArray[np.float64] = fitted.cluster_centers_
     distance = np.linalg.norm(profiles - centroids[fitted.labels_], axis=1)
     sizes = np.bincount(fitted.labels_, minlength=n_clusters)
