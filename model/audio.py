@@ -151,10 +151,18 @@ class AudioReader:
         self._file.close()
 
     def blocks(
-        self, block_s: float = BLOCK_S, limit_s: float | None = None, start: int = 0
+        self,
+        block_s: float = BLOCK_S,
+        limit_s: float | None = None,
+        start: int = 0,
+        longest_s: float = 0.0,
     ) -> Iterator[Block]:
-        """Mono blocks of `block_s` seconds from a frame on, up to `limit_s` where that is given."""
+        """Mono blocks of `block_s` seconds from a frame on, up to `limit_s` where that is given.
+
+        Each is twice as long as the one before until they have `longest_s`.
+        """
         size = max(1, round(block_s * self.rate_hz))
+        longest = max(size, round(longest_s * self.rate_hz))
         stop = self.frames if limit_s is None else math.ceil(limit_s * self.rate_hz)
         mixdown = Mixdown()
         if start:
@@ -166,6 +174,7 @@ class AudioReader:
                 return
             yield mixdown.push(frames, start)
             start += len(frames)
+            size = min(2 * size, longest)
 
     def read_frames(self, n: int) -> NDArray[np.float32]:
         """The next `n` frames of all channels, shape `(n, channels)`; fewer at the end."""

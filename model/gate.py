@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterator
 
@@ -37,12 +38,15 @@ class EventSegmenter:
         self._post_roll = round(gate.post_roll_s * rate_hz)
         self._on = 10 ** (gate.on_db / 10)
         self._off = 10 ** (gate.off_db / 10)
+        self._lowest = 10 ** (gate.lowest_floor_dbfs / 10)
         self.reset()
 
     def reset(self) -> None:
         """Forget everything."""
         self._floor: float | None = None
-        self._recent: deque[float] = deque(maxlen=self._window)
+        self._on_power = 0.0
+        self._recent: deque[float] = deque()
+        self._ordered: list[float] = []
         self._warm = False
         self._fresh = True
         self._begin(0)
@@ -58,7 +62,7 @@ class EventSegmenter:
         self._measured = start
         self._decided = start
         self._pending: deque[float] = deque()
-        self._smoothed: deque[tuple[float, float]] = deque(maxlen=self._gate.smooth_frames)
+        self._last_frames = np.empty((2, 0))
         self._opened: int | None = None
         self._continues = False
         self._onset = self._active_end = start
@@ -119,12 +123,12 @@ class EventSegmenter:
         at = self._measured - self._heard.start
         frames = self._heard.samples[at : at + size].reshape(-1, self._frame)
         wide = frames.astype(np.float64)
-        means, powers = wide.mean(axis=1).tolist(), np.square(wide).mean(axis=1).tolist()
-        for frame in zip(means, powers, strict=True):
-            self._smoothed.append(frame)
-            n = len(self._smoothed)
-            mean = sum(mean for mean, _ in self._smoothed) / n
-            self._pending.append(sum(power for _, power in self._smoothed) / n - mean * mean)
+        new = np.array([wide.mean(axis=1), np.square(wide, out=wide).mean(axis=1)])
+        known = np.concatenate([self._last_frames, new], axis=1)
+        first, width = self._last_frames.shape[1], self._gate.smooth_frames
+        means, powers = _smoothed(known, first, width)
+        self._pending.extend((powers - means * means).tolist())
+        self._last_frames = known[:, max(0, known.shape[1] - width + 1) :]
         self._measured += size
 
     def _decide(self, step: int) -> Iterator[Segment]:
@@ -141,7 +145,10 @@ class EventSegmenter:
                 self._learn(energies)
             ahead -= step
             for energy in energies:
-                yield from self._pass_gate(energy)
+                if self._opened is None and energy <= self._on_power:
+                    self._decided += self._frame
+                else:
+                    yield from self._pass_gate(energy)
         self._forget()
 
     def _may_learn(self) -> bool:
@@ -154,19 +161,27 @@ class EventSegmenter:
         return self._decided - self._first_opened > self._hold
 
     def _learn(self, energies: list[float]) -> None:
-        """Update the noise floor with new energies."""
-        self._recent.extend(energies)
-        if self._recent:
-            lowest = 10 ** (self._gate.lowest_floor_dbfs / 10)
-            floor = percentile(np.array(self._recent), self._gate.floor_percentile)
-            self._floor = max(floor, lowest)
+        """Update the noise floor with new energies.
+
+        The percentile of a window that moves on is found in a list that is kept in order.
+        """
+        recent, ordered = self._recent, self._ordered
+        for energy in energies:
+            if len(recent) == self._window:
+                del ordered[bisect_left(ordered, recent.popleft())]
+            recent.append(energy)
+            insort(ordered, energy)
+        if ordered:
+            floor = ordered[_rank(len(ordered), self._gate.floor_percentile)]
+            self._floor = max(floor, self._lowest)
+            self._on_power = self._on * self._floor
 
     def _pass_gate(self, energy: float) -> Iterator[Segment]:
         assert self._floor is not None
         start, self._decided = self._decided, self._decided + self._frame
         if self._opened is not None:
             yield from self._while_open(energy > self._off * self._floor)
-        elif energy > self._on * self._floor:
+        elif energy > self._on_power:
             self._opened = max(self._taken, start - self._pre_roll)
             self._onset, self._active_end = start, self._decided
             self._first_opened = start
@@ -232,8 +247,27 @@ def noise_floor_dbfs(samples: Samples, rate_hz: int, gate: Gate) -> float | None
 
 def percentile(energy: NDArray[np.float64], share: float) -> float:
     """The smallest value that `share` percent of `energy`, shape `(n,)`, lie below."""
-    k = int(len(energy) * share / 100)
+    k = _rank(len(energy), share)
     return float(np.partition(energy, k)[k])
+
+
+def _rank(n: int, share: float) -> int:
+    return int(n * share / 100)
+
+
+def _smoothed(frames: NDArray[np.float64], first: int, width: int) -> NDArray[np.float64]:
+    """Means over `width` frames that end at each from `first` on; over fewer at the beginning.
+
+    `frames` of shape `(rows, n)`, means of shape `(rows, n - first)`. Summed one after the other,
+    so that no sum depends on how many are asked for at once.
+    """
+    n = frames.shape[1]
+    padded = np.concatenate([np.zeros((len(frames), width - 1)), frames], axis=1)
+    sums = padded[:, first:n]
+    for late in range(1, width):
+        sums = sums + padded[:, first + late : n + late]
+    counts = np.minimum(np.arange(first, n) + 1, width)
+    return sums / counts
 
 
 def power_dbfs(power: float, lowest_dbfs: float) -> float:

@@ -107,7 +107,7 @@ class AudioFile:
         self.problem: str | None = None
         self.speed = speed
         self._path = path
-        self._block_s = 0.05 if math.isfinite(speed) else 0.5
+        self._block_s, self._longest_s = (0.05, 0.0) if math.isfinite(speed) else (0.5, 2.0)
         self._jump_to: int | None = None
         self._at = 0
         # Looked at now, so that a file that cannot be read is told before anything begins; open
@@ -134,12 +134,11 @@ class AudioFile:
 
     def blocks(self, stop: Flag, paused: Flag) -> Iterator[Block]:
         """All blocks of the file; while paused, an empty one now and then."""
-        blocks = self._reader.blocks(self._block_s)
-        clock = time.monotonic()
+        blocks, clock = self._blocks(0), time.monotonic()
         while True:
             if self._jump_to is not None:
                 start, self._jump_to = self._jump_to, None
-                blocks, clock = self._reader.blocks(self._block_s, start=start), time.monotonic()
+                blocks, clock = self._blocks(start), time.monotonic()
             block = next(blocks, None)
             if block is None or stop.is_set():
                 break
@@ -155,6 +154,9 @@ class AudioFile:
                 yield block
         if self._reader.cut_short and not stop.is_set():
             self.problem = f"{shown(self.name)} {CUT_SHORT}."
+
+    def _blocks(self, start: int) -> Iterator[Block]:
+        return self._reader.blocks(self._block_s, start=start, longest_s=self._longest_s)
 
     def _pace(self, clock: float, n: int, stop: Flag) -> float:
         """Wait until `n` samples after `clock` would have been heard; returns that time."""
