@@ -77,7 +77,7 @@ def on_cluster(address: str) -> Iterator[None]:
     logging.getLogger("distributed").setLevel(logging.CRITICAL)  # it is told here, in a sentence
     config.set({"distributed.comm.timeouts.connect": "5s"})
     try:
-        client = Client(address, timeout=5, set_as_default=False)
+        client: Any = Client(address, timeout=5, set_as_default=False)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         hint = "It takes the address of a running scheduler, as 192.168.0.2:8786."
         raise InputError(f"No Dask scheduler answers at {address}.", hint) from error

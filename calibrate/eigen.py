@@ -17,8 +17,9 @@ Pairs = tuple[Matrix, Matrix]
 
 _BLOCK = 32
 _FIRST_LOOK = 12  # blocks: below that it has never been enough
-_ANGLE = 1e-6  # radians, bound for the subspace as a whole
+_ANGLE = 1e-5  # radians, a bound that is mostly a hundred times too wide
 _SMALL = 768  # up to there a decomposition of the whole matrix is as fast
+_ORTHOGONAL = 1e-14
 _EPS = float(np.finfo(np.float64).eps)
 
 
@@ -57,7 +58,7 @@ def _by_lanczos(matrix: Matrix, wanted: float) -> Pairs | None:
         image = matrix @ block
         small[: new.stop, new] = known.T @ image
         image -= known @ small[: new.stop, new]
-        if done + 1 >= _FIRST_LOOK and done % 2:
+        if done + 1 >= _FIRST_LOOK:
             found = _ritz(small[: new.stop, : new.stop], image, wanted)
             if found is not None:
                 return found[0], known @ found[1]
@@ -71,7 +72,7 @@ def _orthonormal(image: Matrix, known: Matrix) -> Matrix:
     block, _ = np.linalg.qr(image)
     for _ in range(2):
         inside = known.T @ block
-        if np.abs(inside).max() < 64 * _EPS:
+        if np.abs(inside).max() < _ORTHOGONAL:
             break
         block, _ = np.linalg.qr(block - known @ inside)
     return block

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from threading import Thread
 from typing import Any
@@ -17,6 +18,7 @@ from model.isolation import IsolationForest
 from model.profiles import ProfileClusters, dominant_band
 from model.subspace import Subspace
 
+_CONTAMINATION = 0.1
 _REACH_QUANTILE = 0.99
 _FEWEST_FOR_OWN_REACH = 50
 _SMALLEST_REACH = 1e-9  # copies of one sound have none: distances stay finite
@@ -42,11 +44,21 @@ def fit_subspace(features: Features, explained_variance: float) -> Subspace:
 
 
 def fit_forest(features: Features, seed: int) -> IsolationForest:
-    """scikit-learn's Isolation Forest on `features`, shape `(n, n_features)`, as flat arrays."""
+    """scikit-learn's Isolation Forest on `features`, shape `(n, n_features)`, as flat arrays.
+
+    Its contamination is 0.1: the offset is where 10 % of the features' scores lie below.
+    """
+    forest = grow_forest(features, seed)
+    scores = forest.offset - forest.score(features)  # scikit-learn's: small for odd
+    return replace(forest, offset=float(np.percentile(scores, 100 * _CONTAMINATION)))
+
+
+def grow_forest(features: Features, seed: int) -> IsolationForest:
+    """The trees of that forest alone: its offset is not that of these features."""
     from sklearn.ensemble import IsolationForest as SklearnForest
 
     fitted = SklearnForest(
-        n_estimators=100, max_samples="auto", contamination=0.1, random_state=seed
+        n_estimators=100, max_samples="auto", contamination="auto", random_state=seed
     ).fit(features)
     return flatten_forest(fitted)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from calibrate.estimators import fit_forest
+from calibrate.estimators import fit_forest, grow_forest
 from calibrate.moments import Labels, measure, trained_on
 from calibrate.rows import Indices, Rows
 from calibrate.threads import at_once, one_core_each
@@ -66,7 +66,8 @@ def fit_parts(
 
 
 def _forest(rows: Rows, labels: Labels, left_out: int | None, seed: int) -> IsolationForest:
-    return fit_forest(rows[_sample(trained_on(labels, left_out), seed)], seed)
+    features = rows[_sample(trained_on(labels, left_out), seed)]
+    return fit_forest(features, seed) if left_out is None else grow_forest(features, seed)
 
 
 def _sample(indices: Indices, seed: int) -> Indices:
