@@ -37,6 +37,9 @@ VERBS = {
     "devices": ("monitor.cli:devices", "List the sound devices that can be monitored."),
 }
 
+ONE_BY_ONE = ("monitor", "replay", "score")
+"""Verbs that score sounds one by one: sums so small that a library's threads only wait for one
+another, and spin while they do. Read by OpenBLAS, MKL and Accelerate where numpy is imported."""
 
 OUTGROWING = ("calibrate", "score")
 """Verbs whose work on recordings may go to a Dask cluster; they take it as `cluster`."""
@@ -124,6 +127,9 @@ class _Verbs(click.Group):
         module, name = VERBS[cmd_name][0].split(":")
         if module == "offkey":
             return demo
+        if cmd_name in ONE_BY_ONE:
+            for limit in ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"):
+                os.environ.setdefault(limit, "1")
         command: click.Command = getattr(importlib.import_module(module), name)
         if cmd_name in OUTGROWING and DASK not in command.params:
             command.params.append(DASK)
