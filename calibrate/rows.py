@@ -68,7 +68,7 @@ class StoredRows:
         taken = np.empty((len(wanted), self._n_features), np.float32)
         ends = np.append(np.flatnonzero(np.diff(wanted) != 1) + 1, len(wanted))
         start = 0
-        for end in ends.tolist():
+        for end in ends.tolist() if len(wanted) else ():
             self._file.read(int(wanted[start]) * self._n_features * 4, taken[start:end])
             start = end
         return taken[0] if np.ndim(indices) == 0 and not isinstance(indices, slice) else taken
