@@ -163,7 +163,9 @@ class AudioReader:
         """
         size = max(1, round(block_s * self.rate_hz))
         longest = max(size, round(longest_s * self.rate_hz))
-        stop = self.frames if limit_s is None else math.ceil(limit_s * self.rate_hz)
+        stop = self.frames
+        if limit_s is not None:
+            stop = min(stop, math.ceil(limit_s * self.rate_hz))
         mixdown = Mixdown()
         if start:
             start = self.seek(start)

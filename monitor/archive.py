@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -87,18 +88,22 @@ def score_on_cluster(
     cluster: Callable[[], AbstractContextManager[None]],
 ) -> Results:
     """The same on a cluster whose workers find the model and the files under the same paths."""
-    task = partial(_score_batch_away, model=model, as_csv=as_csv)
+    task = partial(_score_batch_away, model=model, as_csv=as_csv, folder=os.getcwd())
     for batch in on_cluster(task, _cut(paths, _MOST_AWAY), stop, cluster):
         yield from batch
 
 
-def score_file(path: str, detector: Detector) -> ScoredFile:
-    """Score one file; what cannot be read becomes a segment with a reason."""
+def score_file(path: str, detector: Detector, folder: str = "") -> ScoredFile:
+    """Score one file; what cannot be read becomes a segment with a reason.
+
+    A path that is not absolute starts from `folder`, where that is given.
+    """
     cut = detector.segmentation
     name = as_text(path)
     limit_s = cut.duration_s if cut.mode == "event" else None
     try:
-        recording = read_recording(path, detector.front_end.rate_hz, limit_s)
+        at = os.path.join(folder, path)
+        recording = read_recording(at, detector.front_end.rate_hz, limit_s)
     except AudioError as error:
         return ScoredFile((_unreadable(name, detector),), str(error))
     segments = cut_recording(recording, cut)
@@ -122,11 +127,13 @@ def _cut(paths: Iterable[str], size: int) -> Iterator[list[str]]:
         yield batch
 
 
-def _score_batch(paths: list[str], detector: Detector, as_csv: bool) -> list[FileLines]:
+def _score_batch(
+    paths: list[str], detector: Detector, as_csv: bool, folder: str = ""
+) -> list[FileLines]:
     to_line = csv_row if as_csv else json_line
     told = []
     for path in paths:
-        scored = score_file(path, detector)
+        scored = score_file(path, detector, folder)
         told.append(
             FileLines(
                 scored.heard[0].source,
@@ -139,8 +146,10 @@ def _score_batch(paths: list[str], detector: Detector, as_csv: bool) -> list[Fil
     return told
 
 
-def _score_batch_away(paths: list[str], model: ModelOnDisk, as_csv: bool) -> list[FileLines]:
-    return _score_batch(paths, model.detector(), as_csv)
+def _score_batch_away(
+    paths: list[str], model: ModelOnDisk, as_csv: bool, folder: str
+) -> list[FileLines]:
+    return _score_batch(paths, model.detector(), as_csv, folder)
 
 
 @lru_cache(maxsize=2)
