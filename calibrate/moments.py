@@ -8,8 +8,7 @@ in blocks, and the matrix is no larger than the square of the smaller of the two
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -119,22 +118,18 @@ class _Scatter:
     whole: Matrix
     of_label: dict[int, _Sums]
     file: SquareFile
-    lock: Lock = field(default_factory=Lock)
 
     def subspace(self, left_out: int | None, explained_variance: float) -> Subspace:
         """See Moments."""
-        out = (
-            []
-            if left_out is None
-            else [label for label in (-1, left_out) if label in self.of_label]
-        )
+        out = () if left_out is None else self.of_label.keys() & {-1, left_out}
         used = [sums for label, sums in self.of_label.items() if label not in out]
         scatter = self.whole.copy()
         for label in out:
-            scatter -= self.file.read(self.of_label[label].place)
+            np.subtract(scatter, self.file.read(self.of_label[label].place), out=scatter)
         n, total = sum(sums.n for sums in used), sum(sums.total for sums in used)
         mean = np.asarray(total) / n
-        scatter -= np.outer(n * mean, mean)
+        for strip in _strips(len(mean)):
+            scatter[strip] -= n * mean[strip, None] * mean
         variance = _differing(float(np.trace(scatter)), n * len(mean))
         _, vectors = leading_eigenpairs(scatter, explained_variance * variance)
         return _subspace(self.centre + mean, vectors.T)
@@ -145,23 +140,31 @@ def _scatter(rows: Rows, labels: Labels, jobs: int) -> Moments:
 
     n_features = rows.shape[1]
     centre = rows[np.arange(min(BLOCK, len(rows)))].mean(axis=0, dtype=np.float64)
-    kept = _Scatter(centre, np.zeros((n_features, n_features)), {}, SquareFile(n_features))
-    known = np.unique(labels).tolist()
-    drain(at_once(jobs, (delayed(_add)(kept, rows, labels, label) for label in known)))
-    return kept
+    file, known = SquareFile(n_features), np.unique(labels).tolist()
+    work = (delayed(_add)(file, rows, np.flatnonzero(labels == label), centre) for label in known)
+    of_label = dict(zip(known, at_once(jobs, work), strict=True))
+    whole = np.zeros((n_features, n_features))
+    for sums in of_label.values():  # in order: the same recordings give the same bits
+        whole += file.read(sums.place)
+    return _Scatter(centre, whole, of_label, file)
 
 
-def _add(kept: _Scatter, rows: Rows, labels: Labels, label: int) -> None:
-    """Sum the rows of one label into the whole and into the file."""
-    used = np.flatnonzero(labels == label)
-    total, scatter = np.zeros_like(kept.centre), np.zeros_like(kept.whole)
+def _add(file: SquareFile, rows: Rows, used: Indices, centre: NDArray[np.float64]) -> _Sums:
+    """Sum some rows; their scatter matrix goes to the file."""
+    total, scatter = np.zeros_like(centre), np.zeros((len(centre), len(centre)))
+    strips = _strips(len(centre))
     for _, part in blocks(rows, used):
-        centred = part - kept.centre
+        centred = part - centre
         total += centred.sum(axis=0)
-        scatter += centred.T @ centred
-    with kept.lock:
-        kept.of_label[label] = _Sums(len(used), total, kept.file.add(scatter))
-        np.add(kept.whole, scatter, out=kept.whole)
+        for strip in strips:  # of the lower triangle: a product of all would be in the way
+            scatter[strip, : strip.stop] += centred[:, strip].T @ centred[:, : strip.stop]
+    for strip in strips:
+        scatter[: strip.start, strip] = scatter[strip, : strip.start].T
+    return _Sums(len(used), total, file.add(scatter))
+
+
+def _strips(n: int) -> list[slice]:
+    return [slice(start, min(start + BLOCK, n)) for start in range(0, n, BLOCK)]
 
 
 def _mean(rows: Rows) -> NDArray[np.float64]:

@@ -79,13 +79,15 @@ class SquareFile:
 
     def __init__(self, size: int) -> None:
         self._file = _Scratch()
+        self._lock = threading.Lock()
         self._size, self._n = size, 0
 
     def add(self, matrix: NDArray[np.float64]) -> int:
         """Keep a matrix, shape `(size, size)`; gives the number that it is read by."""
-        self._file.write(self._n * matrix.nbytes, matrix)
-        self._n += 1
-        return self._n - 1
+        with self._lock:
+            number, self._n = self._n, self._n + 1
+        self._file.write(number * matrix.nbytes, matrix)
+        return number
 
     def read(self, number: int) -> NDArray[np.float64]:
         """The matrix of that number."""
