@@ -16,21 +16,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, TextIO
 
-from model.detector import Detector
+from model.detector import NORMAL, NOT_SCORED, Detector
 from model.errors import InputError, shown
 from monitor.archive import score_file
-from monitor.sinks import to_json
 
 _STDOUT = "-"
-_NEXT = "Name another file, or calibrate and score anew."
+_SCORES = ("isolation_score", "reconstruction_error")
+_NEXT = "Name another file, or score anew into a new one."
+_BEGINNING = b'{"type": "segment", '
 
 
 def take_up(target: str, detector: Detector) -> set[str]:
     """The sources that a file of JSON lines holds, after what is half-written is cut off its end.
 
     In continuous mode a recording has many lines, of which the last may be missing: those of the
-    last recording are dropped. Raises InputError for a file that is something else, or whose first
-    scored recording now gets other scores: those of another model.
+    last recording are dropped. Raises InputError for a file that is something else, whose verdicts
+    are of another false-alarm rate, or whose first scored recording now gets other scores.
     """
     path = _path(target)
     try:
@@ -76,13 +77,22 @@ def _read(file: BinaryIO, path: str, detector: Detector) -> tuple[set[str], int]
     last, begin, end, is_checked = "", 0, 0, False
     for number, raw in enumerate(file, start=1):
         if not raw.endswith(b"\n"):
+            if not (raw.startswith(_BEGINNING) or _BEGINNING.startswith(raw)):
+                _parse(b"", number, path)
             break
         line = _parse(raw, number, path)
         if line["source"] != last:
             last, begin = line["source"], end
-        if not is_checked and line["verdict"] != "not scored":
+        if line["verdict"] != NOT_SCORED:
+            is_normal = line["p"] > detector.false_alarm_rate
+            if is_normal != (line["verdict"] == NORMAL) or not (
+                is_checked or _agrees(line, detector)
+            ):
+                raise InputError(
+                    f"{shown(path)} holds scores of another model, or of another false-alarm rate.",
+                    _NEXT,
+                )
             is_checked = True
-            _check_model(line, path, detector)
         sources.add(last)
         end += len(raw)
     if detector.segmentation.mode == "continuous":
@@ -93,10 +103,12 @@ def _read(file: BinaryIO, path: str, detector: Detector) -> tuple[set[str], int]
 
 def _parse(raw: bytes, number: int, path: str) -> dict[str, Any]:
     try:
-        line = json.loads(raw)
-        if line["type"] == "segment" and {"source", "verdict"} <= set(line):
-            found: dict[str, Any] = line
-            return found
+        line: dict[str, Any] = json.loads(raw)
+        if line["type"] == "segment" and isinstance(line["source"], str):
+            is_scored = line["verdict"] != NOT_SCORED
+            numbers = [line[name] for name in ("start_s", "p", *_SCORES)]
+            if not is_scored or all(isinstance(number, float) for number in numbers):
+                return line
     except (ValueError, TypeError, KeyError):
         pass
     raise InputError(
@@ -104,26 +116,16 @@ def _parse(raw: bytes, number: int, path: str) -> dict[str, Any]:
     )
 
 
-def _check_model(line: dict[str, Any], path: str, detector: Detector) -> None:
-    """A recording that is still there must get the scores that it got."""
+def _agrees(line: dict[str, Any], detector: Detector) -> bool:
+    """Whether a recording, where it is still there, gets the scores that it got."""
     if not Path(line["source"]).is_file():
-        return
-    again = next(
-        (
-            to_json(heard)
-            for heard in score_file(line["source"], detector).heard
-            if round(heard.segment.start_s, 6) == line["start_s"]
-        ),
-        None,
+        return True
+    again = [
+        heard.score
+        for heard in score_file(line["source"], detector).heard
+        if round(heard.segment.start_s, 6) == line["start_s"]
+    ]
+    return bool(again) and all(
+        math.isclose(line[name], getattr(again[0], name) or 0.0, rel_tol=1e-4, abs_tol=1e-6)
+        for name in _SCORES
     )
-    if again is None or not _agree(line, again):
-        raise InputError(
-            f"{shown(path)} holds scores of another model, or of another false-alarm rate.", _NEXT
-        )
-
-
-def _agree(line: dict[str, Any], again: dict[str, Any]) -> bool:
-    if again["verdict"] != line["verdict"]:
-        return False
-    pairs = [(line[name], again[name]) for name in ("isolation_score", "reconstruction_error")]
-    return all(math.isclose(old, new, rel_tol=1e-4, abs_tol=1e-6) for old, new in pairs)
