@@ -20,9 +20,9 @@ import pytest
 
 pytest.importorskip("distributed", reason="the extra `dask` is not installed")
 
-from distributed import Client  # noqa: E402
+from distributed import Client
 
-from monitor.archive import ModelOnDisk  # noqa: E402
+from monitor.archive import ModelOnDisk
 
 Outcome = subprocess.CompletedProcess[str]
 Run = Callable[..., Outcome]
