@@ -63,13 +63,14 @@ def stop_on_signals(ask_to_stop: Callable[[], None]) -> Iterator[None]:
 def outlive_nobody(parent: int) -> None:
     """In a forked worker: the parent decides when it ends; when that is killed, so is this one.
 
-    Ctrl-C reaches all processes of a terminal, and a service's end all of its: the work that is
-    under way is finished all the same. Linux only.
+    Ctrl-C reaches all processes of a terminal: the work that is under way is finished all the same.
+    Linux only.
     """
     import ctypes
 
-    for name in ("SIGINT", "SIGTERM", "SIGHUP"):
-        signal.signal(getattr(signal, name), signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # it was too late to be told
         os._exit(1)

@@ -50,6 +50,8 @@ def in_order(
             while under_way and not under_way[0].cancel():
                 yield under_way.popleft().result()
         except BrokenProcessPool as error:
+            if stop.wait(0.2):  # the same signal ended the workers
+                return
             raise OffkeyError(
                 "A worker process was killed.", "--jobs 1 does without; memory may be short."
             ) from error
