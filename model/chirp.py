@@ -40,7 +40,9 @@ class ChirpMagnitudes:
         kernel = np.zeros(self._size, np.complex128)
         kernel[:n] = self._chirp.conj()
         kernel[1 - n :] = kernel[n - 1 : 0 : -1]
-        self._kernel = np.fft.fft(kernel)
+        # With the scale of the way back, and twice: numpy is slower where it has to repeat a row.
+        self._kernel = np.tile(np.fft.fft(kernel) / self._size, (2, 1))
+        self._half_chirp = self._chirp / 2
         self._order = self._find(np.arange(length // 2 + 1), length)
 
     def _find(self, k: NDArray[np.int64], length: int) -> NDArray[np.int64]:
@@ -67,8 +69,8 @@ class ChirpMagnitudes:
         np.multiply(parts, self._chirp, out=padded[:, :n])
         np.fft.fft(padded, out=padded)
         padded *= self._kernel
-        np.fft.ifft(padded, out=padded)
-        both = padded[0, :n] * self._chirp
+        np.fft.ifft(padded, norm="forward", out=padded)
+        both = padded[0, :n] * self._half_chirp
         mirror = np.empty(half, np.complex128)
         mirror[0] = both[0]
         mirror[1:] = both[: n // 2 : -1]
@@ -76,7 +78,6 @@ class ChirpMagnitudes:
         found = np.empty(2 * half + n)
         np.abs(both[:half] + mirror, out=found[:half])
         np.abs(both[:half] - mirror, out=found[half : 2 * half])
-        found[: 2 * half] *= 0.5
         np.abs(padded[1, :n], out=found[2 * half :])
         return found.take(self._order)
 
