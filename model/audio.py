@@ -1,7 +1,8 @@
 """Any audio file to mono float32 blocks, and the one resampler that files and live sources share.
 
 What lives here: reading, resampling, levels, states of the input; exceptions of soundfile are
-translated here. What does not: mixing down (blocks.py), cutting into segments (segmenter.py).
+translated here. What does not: mixing down (blocks.py), cutting into segments (segmenter.py). Longer
+than most files, so that soundfile and soxr are named in no other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Event mode: an energy gate with an adaptive noise floor and hysteresis finds the sounds."""
+"""Event mode: an energy gate with an adaptive noise floor and hysteresis finds the sounds.
+
+Longer than most files: every rule by which a sound begins and ends reads the same few variables.
+"""
 
 from __future__ import annotations
 
