@@ -1,8 +1,8 @@
 """Any audio file to mono float32 blocks, and the one resampler that files and live sources share.
 
 What lives here: reading, resampling, levels, states of the input; exceptions of soundfile are
-translated here. What does not: mixing down (blocks.py), cutting into segments (segmenter.py). Longer
-than most files, so that soundfile and soxr are named in no other.
+translated here. What does not: mixing down (blocks.py), cutting into segments (segmenter.py).
+Longer than most files, so that one file of this room alone knows soundfile and soxr.
 """
 
 from __future__ import annotations
