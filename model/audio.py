@@ -111,7 +111,7 @@ def level_dbfs(samples: Samples) -> float | None:
     if not len(samples):
         return None
     wide = samples.astype(np.float64)
-    power = float(np.dot(wide, wide)) / len(wide)
+    power = float(np.add.reduce(np.square(wide, out=wide))) / len(wide)
     return 10 * math.log10(power) if power > 0 else None
 
 

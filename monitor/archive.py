@@ -21,10 +21,9 @@ from monitor.sinks import csv_row, json_line
 from monitor.terminal import Stop
 from monitor.workers import in_order, on_cluster
 
-_MOST = 16
-"""Files in a batch here: it lasts for a fiftieth of a second, and so does an interruption."""
-_MOST_AWAY = 64
-"""Files in a batch that travels."""
+_HERE, _AWAY = 16, 64
+"""Sounds in a batch: here it lasts for a fiftieth of a second, and so does an interruption. What is
+heard in windows may be hours long: a file is a batch."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,6 @@ class ModelOnDisk:
         return _read_once(self.path, self.digest, self.false_alarm_rate)
 
 
-Batches = Iterable[list[str]]
 Results = Generator[FileLines, None, None]
 
 
@@ -76,12 +74,13 @@ def score_files(
     set no further batch is begun. Close the iterator where it is left before its end.
     """
     task = partial(_score_batch, detector=detector, as_csv=as_csv)
-    for batch in in_order(task, list(_cut(paths, _MOST)), jobs, stop):
+    for batch in in_order(task, list(_cut(paths, detector, _HERE)), jobs, stop):
         yield from batch
 
 
 def score_on_cluster(
     paths: Iterable[str],
+    detector: Detector,
     model: ModelOnDisk,
     as_csv: bool,
     stop: Stop,
@@ -89,7 +88,7 @@ def score_on_cluster(
 ) -> Results:
     """The same on a cluster whose workers find the model and the files under the same paths."""
     task = partial(_score_batch_away, model=model, as_csv=as_csv, folder=os.getcwd())
-    for batch in on_cluster(task, _cut(paths, _MOST_AWAY), stop, cluster):
+    for batch in on_cluster(task, _cut(paths, detector, _AWAY), stop, cluster):
         yield from batch
 
 
@@ -121,7 +120,8 @@ def _unreadable(name: str, detector: Detector) -> Heard:
     return Heard(name, None, segment, detector.score(segment), 1)
 
 
-def _cut(paths: Iterable[str], size: int) -> Iterator[list[str]]:
+def _cut(paths: Iterable[str], detector: Detector, most: int) -> Iterator[list[str]]:
+    size = most if detector.segmentation.mode == "event" else 1
     rest = iter(paths)
     while batch := list(islice(rest, size)):
         yield batch

@@ -75,7 +75,7 @@ def score(
         if cluster is nullcontext:
             return archive.score_files(paths, detector, as_csv, jobs, stop)
         there = archive.ModelOnDisk(os.path.abspath(model), detector.digest, false_alarm_rate)
-        return archive.score_on_cluster(paths, there, as_csv, stop, cluster)
+        return archive.score_on_cluster(paths, detector, there, as_csv, stop, cluster)
 
     if resume is None:
         from monitor.sinks import Lines, csv_header
