@@ -1,7 +1,8 @@
 """The front door: `offkey <verb>` hands each verb to its room, imported only when it is used.
 
 Errors become one sentence on stderr and an exit code here. `demo` is here because it alone needs
-two rooms: it calibrates and then monitors.
+two rooms: it calibrates and then monitors. So is the way to a Dask cluster, which both rooms may
+use and `model` may not know: that makes this file longer than most.
 """
 
 from __future__ import annotations

@@ -101,8 +101,8 @@ def _check(options: dict[str, Any]) -> None:
 
 def _settings(options: dict[str, Any]) -> Settings:
     from calibrate.fitting import Settings
+    from calibrate.groups import check_group_pattern
     from calibrate.maps import can_map
-    from calibrate.reference import check_group_pattern
     from model.alarms import AlarmRule
     from model.conformity import check_false_alarm_rate
     from model.segment import Segmentation

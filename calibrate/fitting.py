@@ -42,17 +42,11 @@ from calibrate.crossfit import (
     runs_of_windows,
 )
 from calibrate.estimators import fit_clusters, import_ahead
+from calibrate.groups import Groups, group_reference
 from calibrate.maps import make_map
 from calibrate.marked import add_marked
 from calibrate.parts import fit_parts
-from calibrate.reference import (
-    Cluster,
-    Groups,
-    Progress,
-    Reference,
-    group_reference,
-    read_reference,
-)
+from calibrate.reference import Cluster, Progress, Reference, read_reference
 from calibrate.rows import Rows
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
@@ -95,7 +89,8 @@ def calibrate(
     segmentation = settings.segmentation
     front_end = make_front_end("spectrum", segmentation.duration_s)
     found = _without_marks(find_recordings(paths))
-    import_ahead()
+    if found.paths:
+        import_ahead()
     reference = read_reference(found, front_end, segmentation, settings.jobs, progress, cluster)
     groups = group_reference(reference, settings.group)
     if marked:

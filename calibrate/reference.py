@@ -1,14 +1,12 @@
-"""The reference set: find, read and group recordings; what was skipped and why."""
+"""The reference set: find and read recordings; what was skipped and why."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePath
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,7 +28,6 @@ NO_FEATURES: Features = np.empty((0, 0), np.float32)
 
 FEWEST = 20
 _MOST_IN_A_TASK = 32
-MARKED_GROUP = "marked"
 
 
 @dataclass(frozen=True)
@@ -59,26 +56,6 @@ class Reference:
     def is_marked(self) -> NDArray[np.bool_]:
         """Which segments are of marked sounds, shape `(n_segments,)`."""
         return self.recording >= len(self.names) - len(self.marked)
-
-
-@dataclass(frozen=True)
-class Groups:
-    """What recordings share that a new one will not."""
-
-    of_recording: tuple[str, ...]
-    rule: str
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All groups in sorted order."""
-        return tuple(sorted(set(self.of_recording)))
-
-    def with_marked(self, n: int) -> Groups:
-        """The same groups, and one of `n` marked sounds after all others.
-
-        They may be takes of one thing: held out together, none is judged by one that knows another.
-        """
-        return Groups((*self.of_recording, *[MARKED_GROUP] * n), self.rule)
 
 
 @dataclass(frozen=True)
@@ -179,7 +156,7 @@ def read_file(path: str, front_end: FrontEnd, segmentation: Segmentation) -> Rea
     limit_s = segmentation.duration_s if segmentation.mode == "event" else None
     try:
         recording = read_recording(path, front_end.rate_hz, limit_s)
-        digest = hashlib.sha256(Path(path).read_bytes()).digest()
+        digest = _digest(path)
     except AudioError as error:
         return ReadFile(skipped=f"unreadable: {error.what}")
     segments = cut_recording(recording, segmentation)
@@ -196,6 +173,11 @@ def read_file(path: str, front_end: FrontEnd, segmentation: Segmentation) -> Rea
     return ReadFile(np.array(features), len(features), tuple(snr_db), clipped, is_cut, digest)
 
 
+def _digest(path: str) -> bytes:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()
+
+
 def _refuse_too_few(
     n: int, mode: str, found: FoundFiles, skipped: Sequence[tuple[str, str]]
 ) -> None:
@@ -210,65 +192,3 @@ def _refuse_too_few(
         listed = "; ".join(f"{name}: {reason}" for name, reason in skipped[:5])
         hint = f"Skipped {len(skipped):,}: {listed}{' …' if len(skipped) > 5 else ''}"
     raise InputError(sentence, hint)
-
-
-def check_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
-    """Compile `--group`. Raises InputError unless it has exactly one capture group."""
-    if pattern is None:
-        return None
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise InputError(f"--group is not a regular expression: {error}.") from error
-    if compiled.groups != 1:
-        raise InputError(
-            f"--group needs exactly one group in parentheses, not {compiled.groups}.",
-            r"For example: --group '_(\d+)_'",
-        )
-    return compiled
-
-
-def group_reference(reference: Reference, pattern: re.Pattern[str] | None = None) -> Groups:
-    """Group recordings; a copy joins its original, so that no fold knows what it is tested on.
-
-    Raises InputError where the pattern does not match a name.
-    """
-    groups = group_recordings(reference.names, pattern)
-    of = dict(zip(reference.names, groups.of_recording, strict=True))
-    return Groups(tuple(of[name] for name in reference.original), groups.rule)
-
-
-def group_recordings(names: Sequence[str], pattern: re.Pattern[str] | None = None) -> Groups:
-    """Group recordings by `pattern`, else by their names, else by folder, else each by itself.
-
-    Raises InputError where the pattern does not match a name.
-    """
-    if pattern is not None:
-        matches = [pattern.search(name) for name in names]
-        unmatched = [name for name, match in zip(names, matches, strict=True) if not match]
-        if unmatched:
-            raise InputError(
-                f"--group does not match {len(unmatched):,} of {len(names):,} names, "
-                f"for example {shown(unmatched[0])}."
-            )
-        found = tuple(match[1] or "" for match in matches if match)
-        return _unless_single(found, f"by --group {pattern.pattern}", names)
-    second = _second_fields(names)
-    if second is not None:
-        return Groups(second, "by the second field of the file names (a_b_c)")
-    folders = tuple(str(PurePath(name).parent) for name in names)
-    return _unless_single(folders, "by folder", names)
-
-
-def _second_fields(names: Sequence[str]) -> tuple[str, ...] | None:
-    fields = [PurePath(name).stem.split("_") for name in names]
-    if not all(len(parts) == 3 and all(parts) for parts in fields):
-        return None
-    second = tuple(parts[1] for parts in fields)
-    return second if 5 <= len(set(second)) <= len(names) / 2 else None
-
-
-def _unless_single(groups: tuple[str, ...], rule: str, names: Sequence[str]) -> Groups:
-    if len(set(groups)) > 1:
-        return Groups(groups, rule)
-    return Groups(tuple(names), "each recording by itself")

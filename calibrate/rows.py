@@ -13,6 +13,7 @@ from typing import IO, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from model.errors import OffkeyError
 from model.features import Features
 
 IN_MEMORY_BYTES = 64 * 2**20
@@ -104,9 +105,16 @@ class _Scratch:
         self._lock = threading.Lock()
 
     def write(self, place: int, array: NDArray[Any]) -> None:
-        with self._lock:
-            self._file.seek(place)
-            self._file.write(_bytes_of(np.ascontiguousarray(array)))
+        try:
+            with self._lock:
+                self._file.seek(place)
+                self._file.write(_bytes_of(np.ascontiguousarray(array)))
+        except OSError as error:
+            raise OffkeyError(
+                f"{tempfile.gettempdir()} cannot hold {array.nbytes / 1e6:.0f} MB more: "
+                f"{error.strerror}.",
+                "The environment variable TMPDIR names another folder for temporary files.",
+            ) from error
 
     def read(self, place: int, into: NDArray[Any]) -> None:
         with self._lock:

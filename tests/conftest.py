@@ -21,7 +21,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from calibrate.fitting import Settings, calibrate, fit_detector
-from calibrate.reference import Reference, group_recordings, read_reference
+from calibrate.groups import group_recordings
+from calibrate.reference import Reference, read_reference
 from model.detector import Detector
 from model.features import Spectrum
 from model.files import find_recordings

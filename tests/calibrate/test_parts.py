@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import tracemalloc
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from calibrate.moments import measure, trained_on
 from calibrate.parts import fit_parts
 from calibrate.reference import Reference
 from calibrate.rows import Collector, Rows, StoredRows, joined
+from model.errors import OffkeyError
 from model.features import Features
 from model.subspace import Subspace
 
@@ -115,6 +118,15 @@ def test_rows_are_the_same_in_a_file_and_in_memory(
     for index in (slice(None), slice(3, 50, 7), expected[:, 0] > 0.5, shuffled, shuffled[:0]):
         assert (kept[index] == expected[index]).all()
     assert (kept[-1] == expected[-1]).all()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_a_full_disk_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the temporary folder is full, the error says which folder, and what else to do."""
+    full = Path("/dev/full").open("r+b", buffering=0)  # noqa: SIM115
+    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: full)
+    with pytest.raises(OffkeyError, match=r"cannot hold .* No space left.*TMPDIR"):
+        StoredRows(30).append(rows_of(100, 30))
 
 
 def peak_mb(n: int, n_features: int) -> float:

@@ -13,13 +13,8 @@ import soundfile
 from numpy.typing import NDArray
 
 from calibrate.fitting import Settings, calibrate
-from calibrate.reference import (
-    Reference,
-    check_group_pattern,
-    group_recordings,
-    group_reference,
-    read_reference,
-)
+from calibrate.groups import check_group_pattern, group_recordings, group_reference
+from calibrate.reference import Reference, read_reference
 from model.errors import InputError
 from model.features import Spectrum
 from model.files import find_recordings
