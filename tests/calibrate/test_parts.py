@@ -135,14 +135,14 @@ def peak_mb(n: int, n_features: int) -> float:
     for start in range(0, n, 500):
         kept.append(rows_of(500, n_features, start))
     tracemalloc.start()
-    fit_parts(kept, labels, 0.9, 1, 2)
+    fit_parts(kept, labels, 0.9, 1, jobs=1)
     peak = tracemalloc.get_traced_memory()[1] / 1e6
     tracemalloc.stop()
     return peak
 
 
 def test_memory_does_not_grow_with_the_recordings(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Four times the rows cost less than 400 bytes for each, a quarter of what they take."""
-    monkeypatch.setattr(parts, "MOST_FOR_FOREST", 1000)
-    few, many = peak_mb(2000, 400), peak_mb(8000, 400)
-    assert many - few < 6000 * 400 / 1e6
+    """Four times the rows cost less than 100 bytes for each, a twelfth of what they take."""
+    monkeypatch.setattr(parts, "MOST_FOR_FOREST", 500)
+    few, many = peak_mb(3000, 300), peak_mb(12000, 300)
+    assert many - few < 9000 * 100 / 1e6
