@@ -14,10 +14,10 @@ import soundfile
 
 from model.audio import Samples, read_recording
 from model.conformity import Conformity, Thresholds
-from model.detector import Detector, raw_scores
+from model.detector import Detector
 from model.errors import AudioError, OffkeyError, shown
 from model.marks import find_marks, mark_name, marked_folder
-from model.subspace import Subspace
+from model.subspace import Subspace, reconstruction_error
 from monitor.events import Heard
 from monitor.sinks import to_json
 
@@ -142,8 +142,8 @@ def _score(path: Path, detector: Detector) -> tuple[float, float] | None:
     features = detector.front_end.features(recording.samples)
     if features is None:
         return None
-    raw = raw_scores(detector.subspace, detector.forest, features[np.newaxis])
-    return float(raw.isolation[0]), float(raw.reconstruction[0])
+    error = reconstruction_error(detector.subspace.difference(features))
+    return detector.forest.score_one(features), float(error)
 
 
 def _wav(samples: Samples, rate_hz: int) -> bytes:
