@@ -10,16 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.moments import trained_on
-from calibrate.parts import Parts
+from calibrate.parts import Parts, known_scores
 from calibrate.rows import Rows, blocks
 from calibrate.threads import at_once, one_core_each
 from model.alarms import AlarmFinder, AlarmRule, Window
 from model.card import AlarmRate, FalseAlarms
 from model.conformity import Conformity
 from model.detector import RawScores, raw_scores
-from model.features import N_BANDS, Features
+from model.features import N_BANDS
 from model.segment import Segmentation
-from model.subspace import Subspace
 
 MOST_FOLDS = 5
 RATES = (0.01, 0.05, 0.10)
@@ -101,29 +100,8 @@ def _score_fold(
         np.concatenate([some.reconstruction for some in held_out]),
         np.concatenate([some.profiles for some in held_out]),
     )
-    known = [
-        (parts.forest.score(part), _errors(parts.subspace, part))
-        for _, part in blocks(rows, trained_on(folds, fold))
-    ]
-    isolation, reconstruction = (np.concatenate(column) for column in zip(*known, strict=True))
-    ranked = Conformity(isolation, reconstruction)
+    ranked = Conformity(*known_scores(rows, trained_on(folds, fold), parts))
     return scores, ranked.p_values(scores.isolation, scores.reconstruction).joint
-
-
-def _errors(subspace: Subspace, features: Features) -> NDArray[np.float64]:
-    """Reconstruction errors alone, shape `(n,)`, from lengths: no reconstruction is made.
-
-    With coordinates `y = C x` the rest has the length `|x - C'y|² = |x|² - 2 |y|² + y' C C' y`;
-    rounded components are not quite orthonormal, so the last two do not add up.
-    """
-    centred: NDArray[np.float64] = features - subspace.mean
-    y = centred @ subspace.components.T
-    products = subspace.components @ subspace.components.T
-    lengths = np.einsum("ij,ij->i", centred, centred) + np.einsum(
-        "ij,ij->i", y @ products - 2 * y, y
-    )
-    errors: NDArray[np.float64] = lengths / features.shape[1]
-    return errors
 
 
 @dataclass(frozen=True)

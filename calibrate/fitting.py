@@ -9,9 +9,11 @@ What grows with what, `n` recordings (or windows) of `f` features (3,400 for a s
   recordings there are. With more recordings than features those of the folds wait in a second
   temporary file, of `8 f²` bytes a fold.
 - The forest sees at most 10,000 recordings, a sample by the seed: `40,000 f` bytes, twice.
-- Scores, banded profiles, names and digests grow with `n`: about 2 kB a recording.
+- Scores, held-out and in-sample, banded profiles, names and digests grow with `n`: about 2 kB a
+  recording. The gallery that the model keeps of them takes 160 bytes a recording and its name.
 - Reading holds two tasks of 32 recordings a job; in continuous mode one whole recording a job.
-- Maps, where they are drawn, take all features into memory at once.
+- Maps are drawn of at most 5,000 recordings, or of all anomalous ones where those are more: 400
+  bytes each for the leading components, and a few MB for what PaCMAP knows of neighbours.
 
 So 30,000 recordings take 550 MB where 3,000 take 460 MB.
 """
@@ -42,12 +44,13 @@ from calibrate.crossfit import (
     runs_of_windows,
 )
 from calibrate.estimators import fit_clusters, import_ahead
+from calibrate.gallery import hang, with_maps
 from calibrate.groups import Groups, group_reference
-from calibrate.maps import make_map
+from calibrate.maps import Draughtsman
 from calibrate.marked import add_marked
-from calibrate.parts import fit_parts
+from calibrate.parts import fit_parts, known_scores
 from calibrate.reference import Cluster, Progress, Reference, read_reference
-from calibrate.rows import Rows
+from calibrate.stability import best_of, choose_number
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector, RawScores
@@ -65,7 +68,8 @@ class Settings:
     group: re.Pattern[str] | None = None
     """Its one capture in a recording's path is the recording's group."""
     explained_variance: float = 0.99
-    n_clusters: int = 10
+    n_clusters: int | None = 10
+    """None: as many as come out alike from both halves of the reference."""
     false_alarm_rate: float | None = None
     seed: int = 42
     jobs: int = -1
@@ -125,16 +129,22 @@ def fit_detector(
     final, without = fit_parts(
         features, folds, settings.explained_variance, settings.seed, settings.jobs, steps.done
     )
+    maps = Draughtsman(settings.maps, settings.seed)
+    maps.begin(final.subspace, features, np.flatnonzero(folds >= 0))
     held_out = crossfit(features, folds, without, settings.jobs, steps.done)
     scores = held_out.scores
     conformity = Conformity(scores.isolation, scores.reconstruction)
     anomalous = conformity.reference_p() <= rate
+    maps.go_on(scores.profiles, anomalous)
+    tried = () if settings.n_clusters else choose_number(scores.profiles, settings.seed)
+    n_clusters = settings.n_clusters or best_of(tried)
     clusters = fit_clusters(
-        scores.profiles, anomalous, settings.n_clusters, settings.seed, band_edges_hz(front_end)
+        scores.profiles, anomalous, n_clusters, settings.seed, band_edges_hz(front_end)
     )
     steps.done()
-    maps = _maps(features, scores.profiles, settings.seed, progress) if settings.maps else {}
     ranked = rank_among_other_folds(held_out, folds[held_out.kept])
+    fitted = known_scores(features, held_out.kept, final)
+    gallery = hang(reference, groups, held_out, ranked.p, fitted, clusters, settings.seed, tried)
     # Marked sounds were mostly chosen because they alarmed: how often they do says nothing.
     others = ~reference.is_marked[held_out.kept]
     held_out, ranked = _only(held_out, others), replace(ranked, p=ranked.p[others])
@@ -144,6 +154,7 @@ def fit_detector(
         runs = runs_of_windows(reference.recording, held_out.kept, folds)
         alarms = alarm_rates(ranked, runs, rate, segmentation)
     card = _card(reference, groups, folds, in_time, settings, table, alarms)
+    drawn = maps.result()
     return Detector(
         front_end,
         segmentation,
@@ -153,19 +164,9 @@ def fit_detector(
         clusters,
         rate,
         card,
-        maps,
+        drawn.places if drawn else {},
+        gallery=with_maps(gallery, drawn, len(clusters), settings.seed),
     )
-
-
-def _maps(
-    features: Rows, profiles: NDArray[np.float64], seed: int, progress: Progress
-) -> dict[str, NDArray[np.float32]]:
-    progress("drawing", 0, 2)
-    of_features = make_map(features[:], seed)
-    progress("drawing", 1, 2)
-    of_profiles = make_map(profiles, seed)
-    progress("drawing", 2, 2)
-    return {"features": of_features, "profiles": of_profiles}
 
 
 def _n_others(reference: Reference, groups: Groups) -> int:

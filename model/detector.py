@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from model.card import ModelCard
 from model.conformity import Conformity, Thresholds, resolve_false_alarm_rate
 from model.features import Features, FrontEnd, band_means
+from model.gallery import Gallery
 from model.isolation import IsolationForest
 from model.profiles import ProfileClusters
 from model.segment import Segment, Segmentation
@@ -78,9 +79,11 @@ class Detector:
     false_alarm_rate: float
     card: ModelCard
     maps: dict[str, NDArray[np.float32]]
-    """PaCMAP coordinates of the reference by name, shape `(n, 2)`; may be empty."""
+    """PaCMAP coordinates of the gallery's mapped sounds by name, shape `(m, 2)`; may be empty."""
     digest: str = ""
     """SHA-256 of the model file; empty for a model that was never saved."""
+    gallery: Gallery | None = None
+    """To look at; None for a model that older versions made."""
 
     @property
     def thresholds(self) -> Thresholds:

@@ -23,6 +23,7 @@ from model.conformity import Conformity
 from model.detector import Detector
 from model.errors import InputError, ModelError, OffkeyError, shown
 from model.features import make_front_end
+from model.gallery import gallery_arrays, gallery_from, gallery_json
 from model.isolation import IsolationForest
 from model.profiles import ProfileClusters
 from model.segment import Gate, Segmentation
@@ -132,6 +133,7 @@ def _to_arrays(detector: Detector) -> Arrays:
         "centroids": detector.clusters.centroids,
         "reach": detector.clusters.reach,
     }
+    arrays |= gallery_arrays(detector.gallery)
     arrays |= {f"map_{name}": coordinates for name, coordinates in detector.maps.items()}
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
@@ -156,6 +158,7 @@ def _to_json(detector: Detector) -> dict[str, Any]:
             "given": clusters.given,
         },
         "card": asdict(detector.card),
+        "gallery": gallery_json(detector.gallery),
     }
 
 
@@ -183,6 +186,7 @@ def _from_parts(arrays: Arrays, described: dict[str, Any]) -> Detector:
         false_alarm_rate=described["false_alarm_rate"],
         card=_card(described["card"]),
         maps={k.removeprefix("map_"): v for k, v in arrays.items() if k.startswith("map_")},
+        gallery=gallery_from(arrays, described.get("gallery")),
     )
 
 
