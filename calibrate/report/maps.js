@@ -4,37 +4,41 @@
 const MAPS = ["features", "profiles"];
 const mapOf = (name) => document.getElementById(`map-${name}`);
 const placesOf = (name) => sounds.places[name];
-const mapped = sounds && sounds.places.features ? all.filter((i) => placesOf("features")[i]) : [];
+/** The odder a sound, the later it is drawn: none is hidden by ordinary ones. */
+const mapped = sounds?.places.features
+  ? all.filter((i) => placesOf("features")[i]).sort((a, b) => sounds.isolation[a] - sounds.isolation[b])
+  : [];
 const rowOf = new Map(mapped.map((sound, row) => [sound, row]));
 
 /** Area in proportion to the reconstruction error; the few largest are not drawn larger. */
 const sizes = (() => {
   const errors = mapped.map((i) => sounds.reconstruction[i]);
   const largest = [...errors].sort((a, b) => a - b)[Math.floor(0.99 * errors.length)] || 1;
-  return errors.map((error) => 4.5 + 12 * Math.sqrt(Math.min(1, error / largest)));
+  return errors.map((error) => 4 + 11 * Math.sqrt(Math.min(1, error / largest)));
 })();
 
 function soundTrace(name) {
   const places = placesOf(name);
   return {
-    type: POINTS, mode: "markers", hoverinfo: "none", name: "sounds",
+    type: "scatter", mode: "markers", hoverinfo: "none", name: "sounds",
     x: mapped.map((i) => places[i][0]), y: mapped.map((i) => places[i][1]),
     marker: {
       ...scale(), color: mapped.map((i) => sounds.isolation[i]), size: sizes, opacity: 0.82,
-      symbol: mapped.map((i) => shapeOf(sounds.cluster[i])), line: { width: 0 },
+      symbol: mapped.map((i) => shapeOf(sounds.cluster[i])), line: { width: 0.5, color: colour("card") },
     },
     selectedpoints: selectedRows(),
     selected: { marker: { opacity: 0.95 } }, unselected: { marker: { opacity: 0.1 } },
   };
 }
 
-function ringTrace(name) {
+/** A ring round the chosen sound. */
+function ring(name) {
   const place = state.chosen === null ? null : placesOf(name)[state.chosen];
-  return {
-    type: "scatter", mode: "markers", hoverinfo: "skip", name: "chosen",
-    x: place ? [place[0]] : [], y: place ? [place[1]] : [],
-    marker: { symbol: "circle-open", size: 26, color: colour("ink"), line: { width: 2.5 } },
-  };
+  if (!place) return [];
+  return [{
+    type: "circle", xsizemode: "pixel", ysizemode: "pixel", xanchor: place[0], yanchor: place[1],
+    x0: -14, x1: 14, y0: -14, y1: 14, line: { color: colour("ink"), width: 2.5 },
+  }];
 }
 
 const selectedRows = () =>
@@ -47,9 +51,9 @@ function drawMap(name) {
   const axis = { visible: false, automargin: false };
   Plotly.react(
     where,
-    [soundTrace(name), ringTrace(name), sessionTrace(name)],
+    [soundTrace(name), sessionTrace(name)],
     layout({
-      dragmode: kept, xaxis: { ...axis }, yaxis: { ...axis, scaleanchor: "x" },
+      shapes: ring(name), dragmode: kept, xaxis: { ...axis }, yaxis: { ...axis, scaleanchor: "x" },
       margin: { l: 4, r: 4, t: 30, b: 4 },
       newselection: { line: { color: colour("accent"), width: 1.5, dash: "dot" } },
       activeselection: { fillcolor: colour("accent"), opacity: 0.08 },
@@ -99,9 +103,7 @@ function showSelection(from) {
 function showChosen() {
   for (const name of MAPS) {
     const where = mapOf(name);
-    if (!where?.data) continue;
-    const { x, y } = ringTrace(name);
-    Plotly.restyle(where, { x: [x], y: [y] }, [1]);
+    if (where?.data) Plotly.relayout(where, { shapes: ring(name) });
   }
 }
 

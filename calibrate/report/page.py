@@ -48,7 +48,7 @@ def make_page(
         "separators": (",", ":"),
         "sort_keys": False,
     }
-    environment.filters |= {"percent": _percent, "shown": shown}
+    environment.filters |= {"percent": _percent, "shown": shown, "span": _span}
     own = "\n".join(_read(name) for name in SCRIPTS)
     scripts = [_harmless(get_plotlyjs()), _harmless(own)]
     drawn = portraits(detector) if detector.gallery else []
@@ -103,7 +103,14 @@ def _digest(script: str) -> str:
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.0f}" if share >= 0.1 or share == 0 else f"{100 * share:.1f}"
+    return f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
+
+
+def _span(seconds: float) -> str:
+    """A length of time in its proper unit."""
+    if seconds < 120:
+        return f"{seconds:.3g} s"
+    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
 def _day(created: str) -> str:

@@ -35,8 +35,8 @@ function drawBoth(where) {
   Plotly.react(
     where,
     [{
-      type: POINTS, mode: "markers", hoverinfo: "none", x: sounds.reconstruction, y: sounds.isolation,
-      marker: { ...scale(), color: sounds.isolation, size: 6, opacity: 0.75 },
+      type: "scatter", mode: "markers", hoverinfo: "none", x: sounds.reconstruction, y: sounds.isolation,
+      marker: { ...scale(), color: sounds.isolation, size: 6, opacity: 0.75, line: { width: 0 } },
       selectedpoints: state.selected, unselected: { marker: { opacity: 0.08 } },
     }],
     layout({

@@ -67,7 +67,7 @@ function drawTimeline(where) {
       type: "scatter", mode: "markers", hoverinfo: "none", x: session.at.map(when), y: session.p,
       marker: {
         color: odd.map((is) => colour(is ? "odd" : "track")), size: odd.map((is) => (is ? 10 : 5)),
-        opacity: odd.map((is) => (is ? 1 : 0.75)),
+        opacity: odd.map((is) => (is ? 1 : 0.75)), line: { width: 0 },
       },
     }],
     layout({
@@ -77,7 +77,7 @@ function drawTimeline(where) {
         ...session.gaps.map(([from, lost]) => ({ type: "rect", x0: when(from - lost), x1: when(from), y0: 0, y1: 1, yref: "paper", fillcolor: colour("fill"), opacity: 0.8, line: { width: 0 }, layer: "below" })),
         { type: "line", x0: 0, x1: 1, xref: "paper", y0: data.rate, y1: data.rate, line },
       ],
-      annotations: [{ x: 0, xref: "paper", xanchor: "left", y: Math.log10(data.rate), yanchor: "bottom", showarrow: false, text: `anomalous from here up (p ≤ ${digits(data.rate)})`, font: { color: colour("odd"), size: 12 } }],
+      annotations: [{ x: 1, xref: "paper", xanchor: "right", bgcolor: colour("card"), y: Math.log10(data.rate), yanchor: "bottom", showarrow: false, text: `anomalous from here up (p ≤ ${digits(data.rate)})`, font: { color: colour("odd"), size: 12 } }],
     }),
     config(),
   );

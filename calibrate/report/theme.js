@@ -32,16 +32,6 @@ function layout(more = {}) {
 
 const config = (more = {}) => ({ displaylogo: false, responsive: true, displayModeBar: false, ...more });
 
-const hasWebGL = (() => {
-  try {
-    return Boolean(document.createElement("canvas").getContext("webgl"));
-  } catch {
-    return false;
-  }
-})();
-/** Thousands of points are drawn by the graphics card, where there is one. */
-const POINTS = hasWebGL ? "scattergl" : "scatter";
-
 const pictures = [];
 const inSight = new IntersectionObserver(
   (entries) => {
