@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from model.marks import MarkedSound
 
 
+def _clusters(_ctx: click.Context, _option: click.Parameter, text: str) -> int | None:
+    """How many clusters; None for `auto`."""
+    if text == "auto":
+        return None
+    if text.isascii() and text.isdigit() and int(text) >= 1:
+        return int(text)
+    raise click.UsageError("--clusters takes auto, or how many, at least 1.")
+
+
 @click.command()
 @click.argument("reference", nargs=-1, required=True, type=click.Path(readable=False))
 @click.option(
@@ -26,7 +35,14 @@ if TYPE_CHECKING:
     "--group", metavar="REGEX", help="One capture: what recordings share, as the speaker."
 )
 @click.option("--components", default=0.99, show_default=True, help="Share of variance to explain.")
-@click.option("--clusters", default=10, show_default=True, help="Clusters of error profiles.")
+@click.option(
+    "--clusters",
+    default="10",
+    metavar="N|auto",
+    show_default=True,
+    callback=_clusters,
+    help="Clusters of error profiles; auto: as many as both halves of the recordings agree on.",
+)
 @click.option("--false-alarm-rate", type=float, help="Largest p that alarms.  [default: 0.01]")
 @click.option(
     "--mode", type=click.Choice(["event", "continuous"]), default="event", show_default=True
@@ -77,7 +93,9 @@ def calibrate(
     if lost_names:
         click.echo(f"\nnames without a cluster now: {', '.join(lost_names)}")
     if not (settings.maps or options["no_maps"]):
-        click.echo("\nno maps: the extra `maps` adds pacmap, which draws them (see the README)")
+        click.echo(
+            "\nno maps: the extra `maps` adds pacmap, which draws them: pipx install '.[maps]'"
+        )
     _tell_marks(detector, model)
     click.echo(f"\n{shown(model)} is written. Try: offkey replay {shlex.quote(shown(model))} FILE")
 
@@ -89,8 +107,6 @@ def _check(options: dict[str, Any]) -> None:
         raise click.UsageError("--alarm-after belongs to continuous mode: add --mode continuous.")
     if not 0 < options["components"] < 1:
         raise InputError("--components is a share of the variance between 0 and 1, such as 0.99.")
-    if options["clusters"] < 1:
-        raise InputError("--clusters takes at least 1.")
     if options["jobs"] == 0:
         raise InputError("--jobs takes -1 for all cores, or a number of them.")
     if not 0 <= options["seed"] < 2**32:

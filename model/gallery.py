@@ -32,6 +32,15 @@ class Agreement:
 
 
 @dataclass(frozen=True)
+class GroupAlarms:
+    """How often sounds of a group alarm when the group was not heard before."""
+
+    name: str
+    sounds: int
+    share: float
+
+
+@dataclass(frozen=True)
 class Gallery:
     """The reference sounds that have held-out scores, in the order of those."""
 
@@ -68,6 +77,25 @@ class Gallery:
     def group_index(self) -> NDArray[np.int32]:
         """Index into `groups` of each sound, shape `(n,)`."""
         return self.group_of[self.recording]
+
+    def alarms_by_group(self, rate: float, n_marked: int = 0) -> list[GroupAlarms]:
+        """How often sounds of each group have a held-out p of at most `rate`, the most first.
+
+        Without the marked sounds, the last recordings: a person chose them, mostly because they
+        alarmed. None where every recording is a group by itself.
+        """
+        if not self.groups:
+            return []
+        index = self.group_index()[self.recording < len(self.names) - n_marked]
+        odd = self.p[: len(index)] <= np.float32(rate)
+        sounds = np.bincount(index, minlength=len(self.groups))
+        alarms = np.bincount(index, odd, minlength=len(self.groups))
+        found = [
+            GroupAlarms(name, int(n), float(alarm / n))
+            for name, n, alarm in zip(self.groups, sounds, alarms, strict=True)
+            if n
+        ]
+        return sorted(found, key=lambda group: (-group.share, group.name))
 
 
 _ARRAYS = (

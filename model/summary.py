@@ -9,7 +9,7 @@ from model.alarms import AlarmRule
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.detector import Detector
 from model.errors import shown
-from model.profiles import ProfileClusters
+from model.portrait import agreement_lines, cluster_lines, map_words, worst_groups
 from model.segment import Segmentation
 
 _LISTED = 10
@@ -23,8 +23,10 @@ def describe(detector: Detector) -> str:
     blocks = [
         _made_of(detector),
         _fitted(detector),
-        _clusters(detector.clusters),
+        cluster_lines(detector.clusters),
+        agreement_lines(detector.gallery),
         _promise(detector),
+        worst_groups(detector),
         _listed("skipped", [f"{name}: {reason}" for name, reason in card.skipped]),
         _listed("clipped, kept", list(card.clipped)),
     ]
@@ -91,7 +93,7 @@ def _fitted(detector: Detector) -> list[str]:
         low, high = card.snr_range_db
         lines.append(_row("conditions", f"signal over noise {low:.0f} to {high:.0f} dB"))
     if detector.maps:
-        lines.append(_row("maps", ", ".join(sorted(detector.maps))))
+        lines.append(_row("maps", map_words(detector)))
     return lines
 
 
@@ -119,18 +121,6 @@ def _gate(segmentation: Segmentation) -> list[str]:
             f"tail {gate.tail_s:g} s: what goes on for no longer is cut off",
         ),
     ]
-
-
-def _clusters(clusters: ProfileClusters) -> list[str]:
-    lines = ["", "clusters of error profiles, named by where the error is larger than on average"]
-    width = max(len(clusters.name(i)) for i in range(len(clusters)))
-    for i, (size, share) in enumerate(zip(clusters.sizes, clusters.anomalous_share, strict=True)):
-        band = f"  {clusters.suggested[i]}" if clusters.given[i] else ""
-        lines.append(
-            f"  {i:>2}  {clusters.name(i):<{width}}  members {size:>6,}, "
-            f"anomalous {100 * share:>5.1f} %{band}"
-        )
-    return lines
 
 
 def _promise(detector: Detector) -> list[str]:

@@ -25,7 +25,9 @@ _path = click.Path(readable=False)  # what cannot be read is told where it is re
 )
 @click.option("--no-audio", is_flag=True, help="Draw the spectra, but embed nothing to hear.")
 @click.option("--log", metavar="FILE", type=_path, help="What monitor --log wrote: on the maps.")
-def report(model: str, page: str, reference: tuple[str, ...], no_audio: bool, log: str | None) -> None:
+def report(
+    model: str, page: str, reference: tuple[str, ...], no_audio: bool, log: str | None
+) -> None:
     """Make a page to see and hear what a model was made of.
 
     One file that opens in any browser, also offline: maps of the recordings, the ways in which
@@ -54,7 +56,9 @@ def report(model: str, page: str, reference: tuple[str, ...], no_audio: bool, lo
     write_page(page, content)
     if heard is not None:
         _tell(heard)
-    click.echo(f"{shown(page)} is written, {len(content.encode()) / 1e6:.1f} MB. Open it in a browser.")
+    click.echo(
+        f"{shown(page)} is written, {len(content.encode()) / 1e6:.1f} MB. Open it in a browser."
+    )
 
 
 def _check(reference: tuple[str, ...], no_audio: bool) -> None:

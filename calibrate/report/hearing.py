@@ -209,7 +209,8 @@ def moving_average(curve: NDArray[np.float64]) -> NDArray[np.float64]:
     sums = np.concatenate([[0.0], np.cumsum(curve)])
     low = np.maximum(np.arange(len(curve)) - half, 0)
     high = np.minimum(np.arange(len(curve)) + half + 1, len(curve))
-    return (sums[high] - sums[low]) / (high - low)
+    average: NDArray[np.float64] = (sums[high] - sums[low]) / (high - low)
+    return average
 
 
 def in_columns(curve: NDArray[np.float64], of: np.ufunc) -> NDArray[np.float64]:

@@ -29,9 +29,7 @@ SCRIPTS = (
 )
 
 
-def make_page(
-    model: str, detector: Detector, heard: Heard | None, session: Session | None
-) -> str:
+def make_page(model: str, detector: Detector, heard: Heard | None, session: Session | None) -> str:
     """One self-contained page of HTML. Every name in it is escaped by the template."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
@@ -93,7 +91,7 @@ def _read(name: str) -> str:
 
 
 def _harmless(script: str) -> str:
-    """A script may hold what ends one only inside its strings, where a backslash changes nothing."""
+    """What would end a script stands only inside its strings: a backslash changes nothing there."""
     return "\n" + script.replace("</script", "<\\/script").replace("<!--", "<\\!--") + "\n"
 
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.detector import Detector
-from model.gallery import Gallery
+from model.gallery import GroupAlarms
 
 _BINS = 60
 
@@ -22,15 +22,6 @@ class Distribution:
     in_sample: list[float]
     threshold: float | None
     """None where no score of this kind suffices alone."""
-
-
-@dataclass(frozen=True)
-class GroupAlarms:
-    """How often sounds of a group alarm when the group was not heard before."""
-
-    name: str
-    sounds: int
-    share: float
 
 
 @dataclass(frozen=True)
@@ -61,7 +52,7 @@ def promises(detector: Detector) -> Promises:
             logarithmic=True,
         ),
         rank_correlation=rank_correlation(held_out.isolation, held_out.reconstruction),
-        groups=alarms_by_group(gallery, detector.false_alarm_rate),
+        groups=gallery.alarms_by_group(detector.false_alarm_rate, len(detector.card.marked)),
     )
 
 
@@ -90,7 +81,7 @@ def rank_correlation(one: NDArray[np.float64], other: NDArray[np.float64]) -> fl
     ranks = [_ranks(values) for values in (one, other)]
     if any(rank.std() == 0 for rank in ranks):
         return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
+    return float(np.corrcoef(ranks[0], ranks[1])[0, 1])
 
 
 def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -98,18 +89,3 @@ def _ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
     ends = np.cumsum(counts)
     ranks: NDArray[np.float64] = (ends - (counts - 1) / 2)[index]
     return ranks
-
-
-def alarms_by_group(gallery: Gallery, rate: float) -> list[GroupAlarms]:
-    """Share of each group's sounds with p at most `rate`, ranked against the other folds."""
-    if not gallery.groups:
-        return []
-    index = gallery.group_index()
-    sounds = np.bincount(index, minlength=len(gallery.groups))
-    alarms = np.bincount(index, gallery.p <= np.float32(rate), minlength=len(gallery.groups))
-    found = [
-        GroupAlarms(name, int(n), float(alarm / n))
-        for name, n, alarm in zip(gallery.groups, sounds, alarms, strict=True)
-        if n
-    ]
-    return sorted(found, key=lambda group: (-group.share, group.name))

@@ -158,7 +158,7 @@ def _running(scored: list[dict[str, Any]]) -> list[float]:
         at = offset + float(event["start_s"])
         found.append(at)
         length = event.get("duration_s")
-        end = max(end, at + (float(length) if _is_number(length) else 0.0))
+        end = max(end, at + (float(length) if length is not None and _is_number(length) else 0.0))
     return found
 
 
@@ -172,8 +172,9 @@ def _thinned(scored: list[dict[str, Any]]) -> list[int]:
 
 def _cluster(event: dict[str, Any], detector: Detector) -> int:
     cluster = event.get("cluster")
-    known = isinstance(cluster, int) and 0 <= cluster < len(detector.clusters)
-    return int(cluster) if known else -1
+    if isinstance(cluster, int) and 0 <= cluster < len(detector.clusters):
+        return cluster
+    return -1
 
 
 def nearest_mapped(profiles: NDArray[np.float64], detector: Detector) -> list[int | None]:
