@@ -72,13 +72,13 @@ def make_map(rows: NDArray[np.floating], seed: int) -> Places:
 
 
 def choose_rows(
-    anomalous: NDArray[np.bool_], seed: int, largest: int = LARGEST
+    anomalous: NDArray[np.bool_], seed: int, largest: int | None = None
 ) -> NDArray[np.int32]:
     """Which sounds go on the maps, ascending: all, or a sample with every anomalous one.
 
-    More anomalous ones than `largest` all stay.
+    More anomalous ones than `largest`, 5,000 unless given, all stay.
     """
-    n = len(anomalous)
+    n, largest = len(anomalous), LARGEST if largest is None else largest
     if n <= largest:
         return np.arange(n, dtype=np.int32)
     odd, rest = np.flatnonzero(anomalous), np.flatnonzero(~anomalous)

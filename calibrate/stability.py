@@ -14,14 +14,12 @@ from numpy.typing import NDArray
 
 from model.gallery import Agreement
 
-GOOD = 0.8
-"""Agreement that counts as good (Steinley: Properties of the Hubert-Arabie adjusted Rand index,
-Psychological Methods 9, 2004)."""
 MOST = 15
 _MOST_ROWS = 3000
 _SEEDS = 3
 _SPLITS = 3
 _STARTS = 3
+_AS_GOOD = 0.05  # below the best: more is not seen through so few splits
 Labels = NDArray[np.intp]
 
 
@@ -36,11 +34,9 @@ def choose_number(profiles: NDArray[np.float64], seed: int) -> tuple[tuple[int, 
 
 
 def best_of(tried: Sequence[tuple[int, float]]) -> int:
-    """The largest number whose halves agree well, else the one that agrees best; 1 of none."""
-    good = [number for number, value in tried if value >= GOOD]
-    if good:
-        return max(good)
-    return max(tried, key=lambda pair: pair[1])[0] if tried else 1
+    """The largest number whose agreement is about that of the best; 1 of none."""
+    best = max((value for _, value in tried), default=0.0)
+    return max((number for number, value in tried if value >= best - _AS_GOOD), default=1)
 
 
 def measure_agreement(

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import tempfile
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files
@@ -46,7 +47,12 @@ def make_page(model: str, detector: Detector, heard: Heard | None, session: Sess
         "separators": (",", ":"),
         "sort_keys": False,
     }
-    environment.filters |= {"percent": _percent, "shown": shown, "span": _span}
+    environment.filters |= {
+        "percent": _percent,
+        "shown": shown,
+        "span": _span,
+        "group": _group_words(detector),
+    }
     own = "\n".join(_read(name) for name in SCRIPTS)
     scripts = [_harmless(get_plotlyjs()), _harmless(own)]
     drawn = portraits(detector) if detector.gallery else []
@@ -141,9 +147,23 @@ def _data(
         "reconstruction_threshold": _finite(limits.reconstruction_error),
         "sounds": _sounds(detector, gallery, heard) if gallery else None,
         "portraits": [_portrait(one) for one in drawn],
-        "promises": asdict(promises(detector)) if gallery else None,
+        "promises": _promises(detector) if gallery else None,
         "session": asdict(session) if session else None,
     }
+
+
+def _promises(detector: Detector) -> dict[str, Any]:
+    told, words = asdict(promises(detector)), _group_words(detector)
+    for group in told["groups"]:
+        group["name"] = words(group["name"])
+    return told
+
+
+def _group_words(detector: Detector) -> Callable[[str], str]:
+    """How the name of a group is written everywhere on the page."""
+    names = detector.gallery.groups if detector.gallery else ()
+    words = dict(zip(names, without_shared_folder(names), strict=True))
+    return lambda name: words.get(name, shown(name))
 
 
 def _finite(value: float) -> float | None:
@@ -166,7 +186,7 @@ def _sounds(detector: Detector, gallery: Gallery, heard: Heard | None) -> dict[s
     return {
         "name": sound_names(gallery),
         "group": gallery.group_index().tolist(),
-        "groups": [shown(name) for name in gallery.groups],
+        "groups": without_shared_folder(gallery.groups),
         "cluster": gallery.cluster.tolist(),
         "p": _rounded(held_out.reference_p()),
         "isolation": _rounded(held_out.isolation),
@@ -182,15 +202,20 @@ def _sounds(detector: Detector, gallery: Gallery, heard: Heard | None) -> dict[s
 
 def sound_names(gallery: Gallery) -> list[str]:
     """Names without the folder that all share; of several sounds of a recording, their number."""
-    names = [as_text(name) for name in gallery.names]
-    try:
-        folder = os.path.commonpath([os.path.dirname(name) for name in names])
-    except ValueError:
-        folder = ""
-    short = [shown(os.path.relpath(name, folder) if folder else name) for name in names]
+    short = without_shared_folder(gallery.names)
     several = bool(gallery.part.any())
     pairs = zip(gallery.recording.tolist(), gallery.part.tolist(), strict=True)
     return [short[index] + (f" · {part + 1}" if several else "") for index, part in pairs]
+
+
+def without_shared_folder(names: Sequence[str]) -> list[str]:
+    """Paths, or other names, as they are to be read: without the folder that all lie in."""
+    texts = [as_text(name) for name in names]
+    try:
+        folder = os.path.commonpath([os.path.dirname(text) for text in texts])
+    except ValueError:
+        folder = ""
+    return [shown(os.path.relpath(text, folder) if folder else text) for text in texts]
 
 
 def _rounded(values: NDArray[Any]) -> list[float]:

@@ -25,9 +25,9 @@ function sessionTrace(name) {
     marker: {
       symbol: rings.map((_, k) => (session.anomalous[k] ? "circle-open-dot" : "circle-open")),
       size: rings.map((_, k) => (session.anomalous[k] ? 15 : 8)), color: colour("ink"),
-      line: { width: 1.4 }, opacity: rings.map((_, k) => (session.anomalous[k] ? 1 : 0.55)),
+      line: { width: 1.4 }, opacity: rings.map((_, k) => (session.anomalous[k] ? 1 : 0.4)),
     },
-    selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.55 } },
+    selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.4 } },
   };
 }
 
@@ -52,6 +52,7 @@ const tellSegment = (event, k) => tell(event, clock(session.at[k]), aboutSegment
 /** Say what a segment is, and show the recording that it is most like. */
 function chooseSegment(k) {
   const source = session.source[k] ? ` in ${session.source[k]}` : "";
+  document.getElementById("session-words").hidden = false;
   say("session-words", `${clock(session.at[k])}${source}, from ${session.start_s[k].toFixed(2)} s: ${aboutSegment(k).join("; ")}.`);
   if (session.nearest[k] !== null) choose(session.nearest[k], true);
 }

@@ -53,7 +53,7 @@ function rowFor(i) {
   const name = element("td");
   name.append(element("button", sounds.name[i], { type: "button" }));
   row.append(name);
-  if (sounds.groups.length) row.append(element("td", group(i)));
+  if (sounds.groups.length) row.append(element("td", group(i), { class: "group" }));
   row.append(
     element("td", digits(sounds.p[i]), { class: isOdd(i) ? "n odd" : "n" }),
     element("td", signed(sounds.isolation[i]), { class: "n" }),

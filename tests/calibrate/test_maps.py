@@ -8,15 +8,34 @@ import numpy as np
 import pytest
 
 from calibrate.fitting import Settings, calibrate
+from calibrate.maps import choose_rows
 from model.storage import read_model, write_model
 
-pytest.importorskip("pacmap", reason="pacmap is not installed")
+
+def test_all_sounds_go_on_the_maps_where_they_are_few() -> None:
+    """Up to the limit nobody is left out."""
+    assert choose_rows(np.zeros(50, bool), 42, largest=50).tolist() == list(range(50))
+
+
+@pytest.mark.parametrize("odd", [0, 7, 60, 200])
+def test_a_sample_keeps_every_anomalous_sound(odd: int) -> None:
+    """Beyond the limit a sample is drawn, the same for a seed, with all anomalous ones in it."""
+    anomalous = np.zeros(1000, bool)
+    anomalous[np.random.default_rng(0).choice(1000, odd, replace=False)] = True
+    rows = choose_rows(anomalous, 42, largest=100)
+    assert anomalous[rows].sum() == odd
+    assert len(rows) == max(100, odd) == len(set(rows.tolist()))
+    assert (np.diff(rows) > 0).all()
+    np.testing.assert_array_equal(rows, choose_rows(anomalous, 42, largest=100))
+    if odd < 100:
+        assert rows.tolist() != choose_rows(anomalous, 43, largest=100).tolist()
 
 
 def test_maps_are_stored_repeat_and_leave_the_scores_alone(
     words_folder: Path, tmp_path: Path
 ) -> None:
     """Both maps have a place for every recording, the same each time, and no score changes."""
+    pytest.importorskip("pacmap", reason="pacmap is not installed")
     plain = calibrate([str(words_folder)], Settings(maps=False))
     first, second = (calibrate([str(words_folder)], Settings(maps=True)) for _ in range(2))
     write_model(tmp_path / "mapped.offkey", first)
@@ -28,3 +47,22 @@ def test_maps_are_stored_repeat_and_leave_the_scores_alone(
         np.testing.assert_array_equal(places, second.maps[name])
     np.testing.assert_array_equal(first.conformity.isolation, plain.conformity.isolation)
     np.testing.assert_array_equal(first.conformity.reconstruction, plain.conformity.reconstruction)
+    assert saved.gallery is not None
+    assert saved.gallery.mapped.tolist() == list(range(60))
+    assert saved.gallery.map_s is not None
+    assert saved.gallery.agreement is not None
+    assert saved.gallery.agreement.plane is not None
+
+
+def test_beyond_the_limit_the_maps_show_a_sample(
+    words_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The sounds on the maps are stored, and only they have a place."""
+    pytest.importorskip("pacmap", reason="pacmap is not installed")
+    monkeypatch.setattr("calibrate.maps.LARGEST", 40)
+    detector = calibrate([str(words_folder)], Settings(maps=True))
+    assert detector.gallery is not None
+    assert len(detector.gallery.mapped) == 40
+    assert {len(places) for places in detector.maps.values()} == {40}
+    odd = np.flatnonzero(detector.conformity.reference_p() <= detector.false_alarm_rate)
+    assert set(odd) <= set(detector.gallery.mapped.tolist())
