@@ -173,7 +173,7 @@ def test_shells_complete_verbs_options_and_models(at: At, tmp_path: Path, shell:
     make_models(tmp_path, "six.offkey", ".hidden.offkey")
     (tmp_path / "sounds").mkdir()
     (tmp_path / "six.wav").touch()
-    assert completed(at, shell, "offkey rep") == {"plain,replay"}
+    assert completed(at, shell, "offkey rep") == {"plain,replay", "plain,report"}
     assert "plain,--device" in completed(at, shell, "offkey monitor six.offkey --d")
     assert completed(at, shell, "offkey inspect s") == {"plain,six.offkey", "plain,sounds/"}
     assert completed(at, shell, "offkey replay six.offkey s") == {"file,s"}

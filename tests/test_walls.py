@@ -88,8 +88,9 @@ def test_model_needs_four_libraries_only(root: Path) -> None:
 
 
 def test_calibrate_loads_neither_monitor_nor_what_only_monitor_needs(root: Path) -> None:
-    """Importing all of `calibrate` loads no monitor, pacmap, sounddevice or textual."""
-    assert not importing(modules_of(root, "calibrate")) & (SCREEN | {"pacmap", "monitor"})
+    """Importing all of `calibrate` loads no monitor, pacmap, plotly, sounddevice or textual."""
+    modules = modules_of(root, "calibrate") + modules_of(root, "calibrate/report")
+    assert not importing(modules) & (SCREEN | {"pacmap", "monitor", "plotly", "jinja2"})
 
 
 def test_rooms_never_name_one_another(root: Path) -> None:
@@ -103,6 +104,18 @@ def test_calibrating_never_enters_monitor(words_folder: Path, tmp_path: Path) ->
     loaded = using("calibrate", str(words_folder), "-o", str(tmp_path / "m.offkey"), "--no-maps")
     assert "sklearn" in loaded
     assert not loaded & (SCREEN | {"pacmap", "monitor"})
+
+
+def test_a_report_loads_neither_monitor_nor_what_fits(
+    word_detector: Detector, words_folder: Path, tmp_path: Path
+) -> None:
+    """A whole report, with audio, runs without monitor, screen, scikit-learn and pacmap."""
+    pytest.importorskip("plotly", reason="plotly is not installed")
+    model, page = tmp_path / "m.offkey", tmp_path / "page.html"
+    write_model(model, word_detector)
+    loaded = using("report", str(model), "-o", str(page), "--reference", str(words_folder))
+    assert "jinja2" in loaded
+    assert not loaded & (SCREEN | {"sklearn", "pacmap", "monitor"})
 
 
 def test_monitor_loads_neither_heavy_libraries_nor_calibrate(root: Path) -> None:

@@ -55,7 +55,7 @@ class Parts(HTMLParser):
         if tag == "script":
             self.scripts.append("")
 
-    def handle_endtag(self, tag: str) -> None:
+    def handle_endtag(self, tag: str) -> None:  # noqa: ARG002
         """What follows is text again."""
         self._open = ""
 

@@ -82,7 +82,7 @@ class Page:
 
     async def drag(self, *places: tuple[float, float]) -> None:
         """Press at the first place, move over the others, let go at the last."""
-        button = {"button": "left", "clickCount": 1}
+        button: dict[str, Any] = {"button": "left", "clickCount": 1}
         await self.mouse("mouseMoved", *places[0])
         await asyncio.sleep(0.2)
         await self.mouse("mousePressed", *places[0], **button)

@@ -88,7 +88,7 @@ def test_inspect_lists_every_cluster(run: Run, demo_model: Path, demo_detector: 
     text = run("inspect", demo_model).stdout
     for i, size in enumerate(demo_detector.clusters.sizes):
         name = re.escape(demo_detector.clusters.name(i))
-        assert re.search(rf"^\s+{i}\s+{name}\s+members\s+{size:,},", text, re.M)
+        assert re.search(rf"^\s+{i}\s+[▁-█]+\s+{name}\s+members\s+{size:,},", text, re.M)
 
 
 def test_inspect_takes_a_model_of_any_name(run: Run, model: Path) -> None:
@@ -238,6 +238,7 @@ def test_a_folder_and_a_recording_are_no_models(
 def test_help_lists_the_verbs(run: Run) -> None:
     """`offkey --help` names every verb of this issue, and each has its own help."""
     verbs = ["demo", "calibrate", "monitor", "replay", "score", "inspect", "label", "devices"]
+    verbs.append("report")
     text = run("--help").stdout
     assert all(re.search(rf"^\s+{verb}\s+\S", text, re.M) for verb in verbs)
     for verb in verbs[2:4]:
