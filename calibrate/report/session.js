@@ -24,10 +24,10 @@ function sessionTrace(name) {
     x: rings.map((place) => place[0]), y: rings.map((place) => place[1]),
     marker: {
       symbol: rings.map((_, k) => (session.anomalous[k] ? "circle-open-dot" : "circle-open")),
-      size: rings.map((_, k) => (session.anomalous[k] ? 15 : 8)), color: colour("ink"),
-      line: { width: 1.4 }, opacity: rings.map((_, k) => (session.anomalous[k] ? 1 : 0.4)),
+      size: rings.map((_, k) => (session.anomalous[k] ? 15 : 6)), color: colour("ink"),
+      line: { width: 1.2 }, opacity: rings.map((_, k) => (session.anomalous[k] ? 1 : 0.4)),
     },
-    selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.4 } },
+    selected: { marker: { opacity: 1 } }, unselected: { marker: { opacity: 0.25 } },
   };
 }
 

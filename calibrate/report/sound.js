@@ -40,6 +40,9 @@ function showSound(i, play) {
       ? `: about 1 in ${Math.round(1 / sounds.p[i]).toLocaleString("en")} reference sounds is at least as odd.`
       : ": most reference sounds are at least as odd.",
   );
+  if (play && !played && sounds.clip.some((clip) => clip >= 0)) {
+    words.push(" It is not among the sounds that can be heard here.");
+  }
   say("sound-words", words.join(""));
   const facts = [
     ["group", group(i)],
@@ -58,7 +61,7 @@ function showSound(i, play) {
   const button = document.getElementById("play");
   button.hidden = sounds.clip[i] < 0;
   button.onclick = () => playSound(i);
-  if (play && !played && clips !== null && sounds.clip[i] < 0) audio?.pause();
+  if (play && !played) audio?.pause();
   drawSpectrum(i);
 }
 
