@@ -3,7 +3,7 @@
 
 const session = data.session;
 
-/** Several segments at one recording lie around it like the seeds of a sunflower. */
+/** The segments at one recording lie around it, like the seeds of a sunflower. */
 function ringPlaces(name) {
   const places = placesOf(name);
   const spread = Math.max(...mapped.map((i) => places[i][0])) - Math.min(...mapped.map((i) => places[i][0]));
@@ -11,7 +11,7 @@ function ringPlaces(name) {
   return session.nearest.map((i) => {
     const n = seen.get(i) ?? 0;
     seen.set(i, n + 1);
-    const [far, turn] = [0.004 * spread * Math.sqrt(n), 2.399963 * n];
+    const [far, turn] = [0.011 * spread * Math.sqrt(n + 1), 2.399963 * n];
     return [places[i][0] + far * Math.cos(turn), places[i][1] + far * Math.sin(turn)];
   });
 }

@@ -259,15 +259,15 @@ def test_a_click_on_a_mark_plays_the_sound_and_draws_it(devtools: str, report: P
     async def act(page: Page) -> None:
         await page.place_of("#map-profiles")
         await page.wait_for("MAPS.every(name => mapOf(name).data)")
-        x, y = await page.value(f"{POINT}('map-profiles', 25)")
+        x, y = await page.value(f"{POINT}('map-profiles', 45)")
         await page.mouse("mouseMoved", x, y)
         await page.wait_for("!document.getElementById('tip').hidden")
         tip = await page.value("document.getElementById('tip').innerText")
-        for words in ("word 025.wav", "group speaker 2", "isolation score", "p "):
+        for words in ("word 045.wav", "group speaker 4", "isolation score", "p "):
             assert words in tip
         await page.click(x, y)
-        await page.wait_for("document.body.dataset.played === '25'")
-        assert "word 025" in await page.value("document.getElementById('sound-name').innerText")
+        await page.wait_for("document.body.dataset.played === '45'")
+        assert "word 045" in await page.value("document.getElementById('sound-name').innerText")
         curves = await page.value("document.getElementById('spectrum').data.map(t => t.y.length)")
         assert curves == [288] * 4
         assert await page.value("document.querySelectorAll('#spectrum .lines path').length") >= 4
