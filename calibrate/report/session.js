@@ -61,6 +61,10 @@ function drawTimeline(where) {
   const when = (s) => (session.is_clock ? new Date(1000 * s) : s / 60);
   const odd = session.anomalous;
   const line = { color: colour("odd"), width: 1.2, dash: "dash" };
+  const band = ([from, to], name, opacity) => ({
+    type: "rect", x0: when(from), x1: when(to), y0: 0, y1: 1, yref: "paper",
+    fillcolor: colour(name), opacity, line: { width: 0 }, layer: "below",
+  });
   const smallest = Math.min(data.rate, ...session.p);
   Plotly.react(
     where,
@@ -75,7 +79,8 @@ function drawTimeline(where) {
       xaxis: { type: session.is_clock ? "date" : "linear", title: session.is_clock ? "" : "minutes", showgrid: false },
       yaxis: { type: "log", range: [0.08, Math.log10(smallest) - 0.25], title: "p, odder upwards", dtick: 1, fixedrange: true },
       shapes: [
-        ...session.gaps.map(([from, lost]) => ({ type: "rect", x0: when(from - lost), x1: when(from), y0: 0, y1: 1, yref: "paper", fillcolor: colour("fill"), opacity: 0.8, line: { width: 0 }, layer: "below" })),
+        ...session.gaps.map((span) => band(span, "fill", 0.8)),
+        ...session.alarm_spans.map((span) => band(span, "warm", 0.35)),
         { type: "line", x0: 0, x1: 1, xref: "paper", y0: data.rate, y1: data.rate, line },
       ],
       annotations: [{ x: 1, xref: "paper", xanchor: "right", bgcolor: colour("card"), y: Math.log10(data.rate), yanchor: "bottom", showarrow: false, text: `anomalous from here up (p ≤ ${digits(data.rate)})`, font: { color: colour("odd"), size: 12 } }],

@@ -43,7 +43,9 @@ class Session:
     nearest: list[int | None]
     """Index of the nearest reference sound on the maps; None where there are none."""
     gaps: list[tuple[float, float]]
-    """When sound was lost, and for how long."""
+    """From when to when sound was lost."""
+    alarm_spans: list[tuple[float, float]]
+    """Continuous mode: from when to when an alarm lasted."""
     segments: int
     """Scored ones in the log, thinned ones counted."""
     alarms: int
@@ -55,10 +57,15 @@ class Session:
 
 
 def read_session(path: str | os.PathLike[str], detector: Detector) -> Session:
-    """Read a log. Raises InputError where it cannot be read or holds no scored segment."""
+    """Read a log with its older parts, `FILE.1` and so on, the oldest of which has the most.
+
+    Raises InputError where it cannot be read or holds no scored segment.
+    """
+    events: list[dict[str, Any]] = []
     try:
-        with open(path, encoding="utf-8", errors="replace") as file:
-            events = list(_events(file))
+        for part in _parts(path):
+            with open(part, encoding="utf-8", errors="replace") as file:
+                events += _events(file)
     except OSError as error:
         raise InputError(f"The log {shown(path)} cannot be read: {error.strerror}.") from error
     session = _session(os.path.basename(os.fspath(path)), events, detector)
@@ -68,6 +75,15 @@ def read_session(path: str | os.PathLike[str], detector: Detector) -> Session:
             "It takes what monitor --log or replay --headless wrote.",
         )
     return session
+
+
+def _parts(path: str | os.PathLike[str]) -> list[str]:
+    """A log's parts that are there, the oldest first."""
+    name = os.fspath(path)
+    older: list[str] = []
+    while os.path.isfile(f"{name}.{len(older) + 1}"):
+        older.append(f"{name}.{len(older) + 1}")
+    return [*reversed(older), name]
 
 
 def _events(lines: Iterable[str]) -> Iterator[dict[str, Any]]:
@@ -110,9 +126,7 @@ def _session(name: str, events: list[dict[str, Any]], detector: Detector) -> Ses
     running = _running(scored)
     at = [float(t) for t in times if t is not None] if is_clock else running
     kept = _thinned(scored)
-    gaps = [e for e in events if e.get("type") == "gap" and _is_number(e.get("lost_s"))]
-    # Gaps have no time of day: the segment before says where its source's time line begins.
-    offset = at[0] - float(scored[0]["start_s"])
+    spans = _spans(events, scored, at)
     continuous = detector.segmentation.mode == "continuous"
     odd = [event.get("verdict") == ANOMALOUS for event in scored]
     begins = [o and not e.get("continues") for o, e in zip(odd, scored, strict=True)]
@@ -129,17 +143,37 @@ def _session(name: str, events: list[dict[str, Any]], detector: Detector) -> Ses
         source=[str(e.get("source") or "") for e in chosen],
         start_s=[float(e["start_s"]) for e in chosen],
         nearest=nearest_mapped(np.array([e["profile"] for e in chosen], np.float64), detector),
-        gaps=[
-            (offset + float(e["start_s"]), float(e["lost_s"]))
-            for e in gaps
-            if _is_number(e.get("start_s"))
-        ],
+        gaps=spans["gap"],
+        alarm_spans=spans["alarm"],
         segments=len(scored),
         alarms=kinds.count("alarm") if continuous else sum(begins),
-        lost_s=sum(float(e["lost_s"]) for e in gaps),
+        lost_s=sum(end - start for start, end in spans["gap"]),
         not_scored=len(all_segments) - len(scored),
         unreadable=kinds.count("unreadable"),
     )
+
+
+def _spans(
+    events: list[dict[str, Any]], scored: list[dict[str, Any]], at: list[float]
+) -> dict[str, list[tuple[float, float]]]:
+    """Gaps and alarms from start to end.
+
+    They have no time of day: the segment before says where its source's time line begins.
+    """
+    found: dict[str, list[tuple[float, float]]] = {"gap": [], "alarm": []}
+    offset, n = at[0] - float(scored[0]["start_s"]), 0
+    for event in events:
+        kind, start_s = event.get("type"), event.get("start_s")
+        if n < len(scored) and event is scored[n]:
+            offset, n = at[n] - float(event["start_s"]), n + 1
+        elif kind == "gap" and _is_number(start_s) and _is_number(event.get("lost_s")):
+            start = offset + float(event["start_s"])
+            found["gap"].append((start, start + float(event["lost_s"])))
+        elif kind == "alarm" and _is_number(start_s) and _is_number(event.get("end_s")):
+            found["alarm"].append(
+                (offset + float(event["start_s"]), offset + float(event["end_s"]))
+            )
+    return found
 
 
 def _clock(event: dict[str, Any]) -> float | None:

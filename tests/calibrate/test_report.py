@@ -315,12 +315,14 @@ def test_a_log_with_anything_in_it_is_read(mapped: Detector, tmp_path: Path) -> 
         good | {"profile": [None] * 64}, good | {"cluster": 99, "start_s": 2.0},
         good | {"continues": True, "start_s": 3.0}, "[" * 100_000,
         {"type": "gap", "start_s": 9.0, "lost_s": 4.0, "cause": "device"}, {"type": "gap"},
+        {"type": "alarm", "start_s": 2.0, "end_s": 3.5, "peak_p": 0.001, "windows": 2},
     )  # fmt: skip
     session = read_session(log, mapped)
     assert (session.segments, session.alarms, session.not_scored) == (3, 2, 5)
     assert session.cluster == [0, -1, 0]
     assert session.unreadable == 4
-    assert session.gaps == [(9.0, 4.0)]
+    assert session.gaps == [(9.0, 13.0)]
+    assert session.alarm_spans == [(2.0, 3.5)]
     assert session.lost_s == 4.0
 
 
@@ -336,6 +338,13 @@ def test_times_of_day_are_used_where_all_segments_have_them(
     session = read_session(write_log(tmp_path / "files.jsonl", *files), mapped)
     assert not session.is_clock
     assert session.at == [0.0, 4.0, 4.5, 8.5]
+
+
+def test_older_parts_of_a_log_come_first(mapped: Detector, tmp_path: Path) -> None:
+    """What was moved on to FILE.1 and FILE.2 is read before the rest."""
+    for name, sound in (("log.jsonl", 3), ("log.jsonl.1", 2), ("log.jsonl.2", 1)):
+        write_log(tmp_path / name, segment_line(mapped, sound, sound))
+    assert read_session(tmp_path / "log.jsonl", mapped).nearest == [1, 2, 3]
 
 
 def test_of_a_long_session_every_alarm_is_kept(mapped: Detector, tmp_path: Path) -> None:
