@@ -11,7 +11,7 @@ function ringPlaces(name) {
   return session.nearest.map((i) => {
     const n = seen.get(i) ?? 0;
     seen.set(i, n + 1);
-    const [far, turn] = [0.011 * spread * Math.sqrt(n + 1), 2.399963 * n];
+    const [far, turn] = [spread * (0.011 + 0.003 * Math.sqrt(n)), 2.399963 * n];
     return [places[i][0] + far * Math.cos(turn), places[i][1] + far * Math.sin(turn)];
   });
 }
