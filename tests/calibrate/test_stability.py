@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -12,6 +16,7 @@ from calibrate.stability import (
     choose_number,
     measure_agreement,
 )
+from model.storage import read_model
 
 
 def blobs(
@@ -59,3 +64,23 @@ def test_the_plane_is_compared_with_the_clusters() -> None:
     places = (corners[kind] + rng.normal(size=(len(kind), 2))).astype(np.float32)
     assert agreement_in_plane(places, kind, 4, 42) == pytest.approx(1)
     assert agreement_in_plane(places, rng.permutation(kind), 4, 42) < 0.1
+
+
+def test_the_command_chooses_the_number_and_says_by_what(
+    offkey: Callable[..., subprocess.CompletedProcess[str]], words_folder: Path, tmp_path: Path
+) -> None:
+    """`--clusters auto` gives the number that was best among those it lists."""
+    model = tmp_path / "m.offkey"
+    done = offkey("calibrate", words_folder, "-o", model, "--no-maps", "--clusters", "auto")
+    assert done.returncode == 0, done.stderr
+    detector = read_model(model)
+    assert detector.gallery is not None
+    assert detector.gallery.agreement is not None
+    tried = detector.gallery.agreement.tried
+    assert [number for number, _ in tried] == [2, 3, 4, 5, 6]
+    assert len(detector.clusters) == best_of(tried)
+    assert "their number was chosen" in " ".join(done.stdout.split())
+    for wrong in ("0", "many"):
+        refused = offkey("calibrate", words_folder, "-o", model, "--replace", "--clusters", wrong)
+        assert refused.returncode == 2
+        assert "--clusters takes auto" in refused.stderr
