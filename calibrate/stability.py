@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.threads import one_core_each
 from model.gallery import Agreement
 
 MOST = 15
@@ -87,10 +88,9 @@ def _labels(
     One thread: several wait for each other longer than such small sums take.
     """
     from sklearn.cluster import KMeans
-    from threadpoolctl import threadpool_limits
 
     n_clusters = min(n_clusters, len(np.unique(fitted, axis=0)))
-    with threadpool_limits(1, "openmp"):
+    with one_core_each():
         fit = KMeans(n_clusters, n_init=_STARTS, random_state=seed % 2**32).fit(fitted)
         labels: Labels = fit.predict(labelled)
     return labels
