@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from monitor.app import words
@@ -25,6 +25,8 @@ class AlarmLine(Drawing):
         self.count = 0
         """Alarms since somebody last acknowledged."""
         self.key = "a"
+        self.names: Mapping[int, str] = {}
+        """Names that clusters were given since."""
         self.display = False
 
     def pin(self, alarms: Sequence[Heard]) -> None:
@@ -46,14 +48,15 @@ class AlarmLine(Drawing):
         score = heard.score
         begin = f"▲ alarm {words.when_text(heard)}"
         odd = f"p {words.p_text(score.p)}"
-        cluster = words.cluster_text(heard)
+        cluster = words.cluster_text(heard, self.names)
         more = f" · {self.count:,} not seen yet" if self.count > 1 else ""
         seen = f" · press {self.key} once seen"
         choices = [
             f"{begin} · {odd}, {words.odds_text(score.p)} · {cluster}{more}{seen}",
             f"{begin} · {odd} · {cluster}{more}{seen}",
-            f"{begin} · {odd} · {cluster}{seen}",
-            f"{begin} · {odd}{seen}",
+            f"{begin} · {cluster}{more}{seen}" if more else f"{begin} · {odd} · {cluster}{seen}",
+            f"{begin} · {odd}{more}{seen}",
+            f"{begin}{more}{seen}",
             begin,
         ]
         return [[(words.first_fitting(choices, width), "bad")]]
@@ -64,6 +67,8 @@ class Attention:
 
     def __init__(self, app: App[Any], name: str) -> None:
         self.rings = True
+        self.names: Mapping[int, str] = {}
+        """Names that clusters were given since."""
         self._app = app
         self._name = words.printable(name)
         self._title = ""
@@ -80,7 +85,9 @@ class Attention:
         """Name the terminal's window after the alarm that waits, or else the state."""
         title = f"{self._name} · {state}"
         if alarm is not None:
-            title = f"▲ {words.when_text(alarm)} {words.cluster_text(alarm)} · {self._name}"
+            title = (
+                f"▲ {words.when_text(alarm)} {words.cluster_text(alarm, self.names)} · {self._name}"
+            )
         self._write(f"{title} · offkey")
 
     def restore(self) -> None:

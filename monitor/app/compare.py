@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -28,9 +30,9 @@ _UNKNOWN = ("○ NOT SCORED", "warn")
 class SegmentLine(Drawing):
     """Which segment this is: time, verdict, both scores, cluster."""
 
-    def __init__(self, heard: Heard) -> None:
+    def __init__(self, heard: Heard, names: Mapping[int, str]) -> None:
         super().__init__()
-        self._heard = heard
+        self._heard, self._names = heard, names
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
         """Two lines."""
@@ -53,7 +55,7 @@ class SegmentLine(Drawing):
             return words.clip(words.reason_text(self._heard), width)
         isolation = f"isolation {words.isolation_text(score.isolation_score)}"
         error = words.reconstruction_text(score.reconstruction_error)
-        cluster = words.cluster_text(self._heard)
+        cluster = words.cluster_text(self._heard, self._names)
         long = f"{isolation} · reconstruction error {error} · nearest cluster {cluster}"
         notes = words.remarks(self._heard)
         choices = [" · ".join([long, *notes[:n]]) for n in range(len(notes), -1, -1)]
@@ -88,15 +90,22 @@ class CompareScreen(ModalScreen[None]):
         Binding("escape,c,q", "dismiss", "back", key_display="esc", id="compare.leave"),
     ]
 
-    def __init__(self, detector: Detector, heard: Heard, samples: Samples) -> None:
+    def __init__(
+        self,
+        detector: Detector,
+        heard: Heard,
+        samples: Samples,
+        names: Mapping[int, str] = MappingProxyType({}),
+    ) -> None:
+        """`names` were given to clusters since the segment was heard."""
         super().__init__()
         self._explanation = explain(detector, samples)
-        self._heard = heard
+        self._heard, self._names = heard, names
         self._picture = Picture(detector, self._explanation)
 
     def compose(self) -> ComposeResult:
         """From the top: which segment, the picture, the keys."""
-        yield SegmentLine(self._heard)
+        yield SegmentLine(self._heard, self._names)
         yield self._picture
         yield Footer(show_command_palette=False)
 

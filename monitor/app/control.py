@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from model.detector import Detector
 from monitor.alarms import SoundAlarms, WindowAlarms
 from monitor.app import words
-from monitor.app.teach import Teaching, cluster_of
+from monitor.app.teach import Teaching
 from monitor.events import Heard
 from monitor.history import ROWS
 
@@ -59,12 +59,12 @@ class Control(Teaching):
         cluster = heard.score.cluster
         if cluster in self.muted:
             self.muted.remove(cluster)
-            self.tell(f"Cluster {cluster_of(heard)} rings again.")
+            self.tell(f"Cluster {self.cluster_of(heard)} rings again.")
         else:
             self.muted.add(cluster)
             self.tell(
-                f"Cluster {cluster_of(heard)} is muted: its alarms neither ring nor stay pinned. "
-                "They are counted, logged and saved as before."
+                f"Cluster {self.cluster_of(heard)} is muted: its alarms neither ring nor stay "
+                "pinned. They are counted, logged and saved as before."
             )
             pinned = self.alarm_line.heard
             if pinned is not None and pinned.score.cluster in self.muted:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import deque
 from pathlib import PurePath
 
-from textual.app import App
-from textual.widgets import Input
+from textual.notifications import Notify
 
 from model.detector import Detector
 from monitor.app import words
 from monitor.app.attention import AlarmLine, Attention
+from monitor.app.colours import ThemedApp
 from monitor.app.engine import Engine
+from monitor.app.filterfield import FilterField
 from monitor.app.header import Header
 from monitor.app.keys import Keys
 from monitor.app.listing import Listing
@@ -21,12 +22,11 @@ from monitor.app.session import Session
 from monitor.app.table import SegmentTable
 from monitor.events import Heard
 from monitor.history import ROWS
-from monitor.snapshot import Snapshot
 
-_ASKS = "words, anomalous, normal, not scored, cluster:4 · Enter keeps, Esc clears"
+_ASKS = "words of time, cluster or source · anomalous · normal · not scored · cluster:4"
 
 
-class Desk(App[Snapshot]):
+class Desk(ThemedApp):
     """The widgets, the segment that is shown, and what a person has asked for."""
 
     def __init__(self, session: Session) -> None:
@@ -47,9 +47,10 @@ class Desk(App[Snapshot]):
         self.profile = ProfilePanel(detector)
         self.table = SegmentTable(Listing())
         self.table.muted, self.table.marked = self.muted, self.marked
-        self.profile.names = self.table.names
         self.alarm_line = AlarmLine()
-        self.field = Input(placeholder=_ASKS, id="filter", compact=True)
+        for shows in (self.profile, self.alarm_line, self.attention):
+            shows.names = self.table.names
+        self.field = FilterField(placeholder=_ASKS, id="filter", compact=True)
         self.field.display = False
         self._newest: deque[Heard] = deque(maxlen=LAST)
         self._last_number = 0
@@ -109,7 +110,8 @@ class Desk(App[Snapshot]):
             parts.append("bell off")
         player = self.stream.player
         if player is not None and not self.engine.is_done:
-            parts.append(words.speed_text(player.speed))
+            is_seeking = self.session.seeker.is_seeking
+            parts.append("fast to the next alarm" if is_seeking else words.speed_text(player.speed))
         self.table.tell_settings(" · ".join(parts))
 
     @property
@@ -124,6 +126,12 @@ class Desk(App[Snapshot]):
             self.notify(lines, severity="warning", markup=False)
         else:
             self.notify(lines, markup=False)
+
+    def on_notify(self, event: Notify) -> None:
+        """What is told takes the place of what was told before; other warnings stay beside it."""
+        for note in list(self._notifications):
+            if note.severity == "information" or note.message == event.notification.message:
+                self._unnotify(note)
 
     def warn(self, text: str) -> None:
         """Say what could not be done, and why."""

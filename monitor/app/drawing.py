@@ -48,6 +48,7 @@ class Drawing(Widget):
         .drawing--good { color: $text-success; text-style: bold; }
         .drawing--warn { color: $text-warning; text-style: bold; }
         .drawing--bad { color: $text-error; text-style: bold; }
+        &:nocolor .drawing--bad { color: $foreground; }
     }
     """
 

@@ -22,7 +22,9 @@ _UNHEARD = {
     "silent": "silent: below −90 dBFS",
 }
 _GAP = 2
+_LONGEST_OF_FILE = len("playing")
 _ROOM_FOR_FLOOR = 54
+_SMALLEST_BAR = 6
 
 
 class Header(Drawing):
@@ -45,9 +47,13 @@ class Header(Drawing):
         """Title and source; input; counts, on the input's line where there are two lines only."""
         lines = [_ends(self._left(width), self._right(width), width)]
         if height >= 3:
-            return [*lines, self._input(width), self._counts()]
-        counts = self._counts()
-        return [*lines, _ends(self._input(width - _length(counts) - _GAP), counts, width)]
+            is_short = _length(self._counts()) > width
+            return [*lines, self._input(width), self._counts(is_short)]
+        for counts in (self._counts(), self._counts(is_short=True)):
+            shown = self._input(width - _length(counts) - _GAP)
+            if _length(shown) + _length(counts) < width:
+                break
+        return [*lines, _ends(shown, counts, width)]
 
     def _left(self, width: int) -> Line:
         short = self._title
@@ -66,10 +72,11 @@ class Header(Drawing):
         return [("offkey", "strong"), ("  " + model, "")]
 
     def _least_right(self) -> int:
-        """Cells that state, position and a shortened source need."""
+        """Cells that any state, the position and a shortened source need."""
         snapshot = self._snapshot
         source = min(cell_len(snapshot.source), 24)
-        return len(snapshot.state) + len(self._position()) + source + 4 + 2 * _GAP
+        state = _LONGEST_OF_FILE if snapshot.length_s else max(map(len, words.STATES))
+        return state + len(self._position()) + source + 4 + 2 * _GAP
 
     def _right(self, width: int) -> Line:
         snapshot = self._snapshot
@@ -103,24 +110,29 @@ class Header(Drawing):
             leaves_out = "" if snapshot.length_s else " (what comes now is left unheard)"
             unheard = f"paused; press {self.pause_key} to go on{leaves_out}"
         if unheard is not None:
+            choices = [unheard, *(unheard.partition(mark)[0] for mark in (" (", "; "))]
             if snapshot.detail:
-                unheard += f": {words.printable(snapshot.detail)}"
-            return [("input", "muted"), ("  " + unheard, "")]
+                detail = words.printable(snapshot.detail)
+                choices = [*(f"{choice}: {detail}" for choice in choices), detail]
+            said = words.first_fitting(choices, max(8, width - len("input  ")))
+            return [("input", "muted"), ("  " + said, "")]
         floor = snapshot.floor_dbfs
         details = f"  {words.level_text(snapshot.level_dbfs)} dBFS"
-        if self._has_gate:
-            gate = "gate open  " if snapshot.gate_open else "gate closed"
-            noise = (
-                f"  floor {words.level_text(floor).strip():>3}" if width >= _ROOM_FOR_FLOOR else ""
-            )
-            details += f"{noise}  {gate}"
         state = snapshot.input_state
+        state_width = _GAP + cell_len(state) if state else 0
+        if self._has_gate:
+            gate = f"  gate {'open  ' if snapshot.gate_open else 'closed'}"
+            noise = f"  floor {words.level_text(floor).strip():>3}"
+            least = len("input  ") + _SMALLEST_BAR + cell_len(details + gate) + state_width
+            if width >= max(_ROOM_FOR_FLOOR, least + cell_len(noise)):
+                gate = noise + gate
+            details += gate if width >= least else ""
         shown = _NAMES.get(state, words.printable(state)) if state else ""
         longest = max(map(cell_len, _NAMES.values())) + _GAP
         room = width - len("input  ") - cell_len(details)
         if room < longest + 8:
             shown, longest = state or "", len("digital zero") + _GAP
-        bar = max(6, min(32, room - longest))
+        bar = max(_SMALLEST_BAR, min(32, room - longest))
         level = 0.0 if snapshot.level_dbfs is None else _share(snapshot.level_dbfs)
         return [
             ("input  ", "muted"),
@@ -129,21 +141,24 @@ class Header(Drawing):
             (f"  {shown}", "warn"),
         ]
 
-    def _counts(self) -> Line:
+    def _counts(self, is_short: bool = False) -> Line:
         snapshot = self._snapshot
         return [
             (f"{words.plural(snapshot.segments, 'segment')} · ", ""),
             (words.plural(snapshot.alarms, "alarm"), "bad" if snapshot.alarms else ""),
             (f" · {snapshot.not_scored:,} not scored · ", ""),
-            self._lost(),
+            self._lost(is_short),
         ]
 
-    def _lost(self) -> tuple[str, str]:
+    def _lost(self, is_short: bool) -> tuple[str, str]:
         """What was lost so far; how much is lost right now is known when sound is back."""
         snapshot = self._snapshot
         if snapshot.state == "reconnecting":
             return "losing sound now", "bad"
-        return words.lost_text(snapshot.account), "warn" if snapshot.account.lost_s else ""
+        lost = words.lost_text(snapshot.account)
+        if is_short:
+            lost = lost.partition(", ")[0]
+        return lost, "warn" if snapshot.account.lost_s else ""
 
 
 def _share(level_dbfs: float) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -15,13 +16,15 @@ from monitor.app.keys import GROUPS, Keys, settings_path, unique
 from monitor.app.words import printable
 
 _LEGEND = (
-    "The filter takes words of time, cluster and source, and: anomalous, normal, not scored,\n"
-    "cluster:4. Enter keeps it, escape lists all again.\n"
-    "p is the share of reference sounds at least as odd as this one: the smaller, the odder.\n"
-    "The heavy part of each scale begins at the threshold: there one score alone is enough.\n"
-    "▲ raised an alarm · ▸ is chosen · unlike any: odd in a way no reference sound was ·\n"
-    "outside conditions: more or less noise than in the reference."
+    "The filter takes words of time, cluster and source, and: anomalous, normal, not scored, "
+    "cluster:4. Enter keeps it, escape lists all again.",
+    "p is the share of reference sounds at least as odd as this one: the smaller, the odder.",
+    "The heavy part of each scale begins at the threshold: there one score alone is enough.",
+    "▲ raised an alarm · ▸ is chosen · unlike any: odd in a way no reference sound was · "
+    "outside conditions: more or less noise than in the reference.",
 )
+_WIDTH, _BESIDE = 88, 8
+"""Cells of the box; cells of it beside the text: frame, padding, scrollbar."""
 
 
 class HelpScreen(ModalScreen[None]):
@@ -46,29 +49,36 @@ class HelpScreen(ModalScreen[None]):
             box.border_subtitle = Content("↑↓ scroll · escape closes")
             yield Static(self._text(), markup=False)
 
-    def _text(self) -> str:
-        actions = unique()
-        lines = []
+    def on_resize(self) -> None:
+        """Wrap to another width."""
+        self.query_one("#help Static", Static).update(self._text())
+
+    def _text(self) -> Content:
+        pieces: list[tuple[str, str]] = []
         for group in GROUPS:
-            lines.append(group)
-            lines += [
-                f"  {self._keys.text(action.id):<10} {action.help}"
-                for action in actions
-                if action.group == group
-            ]
-            lines.append("")
-        file = printable(str(settings_path()))
-        lines += [
-            "what is on the screen",
-            *(f"  {line}" for line in _LEGEND.splitlines()),
-            "",
-            "other keys",
-            f"  In {file}:",
-            "    [keys]",
-            '    pause = "F5"',
-            "  Names of the actions: " + ", ".join(action.id for action in actions) + ".",
-        ]
-        return "\n".join(lines)
+            pieces.append((f"{group}\n", "bold $text-primary"))
+            for action in unique():
+                if action.group == group:
+                    keys = f"  {self._keys.text(action.id):<10} "
+                    pieces += [(keys, "bold"), (f"{action.help}\n", "")]
+            pieces.append(("\n", ""))
+        pieces += [("what is on the screen\n", "bold $text-primary"), (self._wrapped(_LEGEND), "")]
+        pieces += [("\nother keys\n", "bold $text-primary"), (self._other_keys(), "")]
+        return Content.assemble(*pieces)
+
+    def _other_keys(self) -> str:
+        ids = ", ".join(action.id for action in unique())
+        file = f'  In {printable(str(settings_path()))}:\n    [keys]\n    pause = "F5"\n'
+        return file + self._wrapped([f"Names of the actions: {ids}."])
+
+    def _wrapped(self, paragraphs: tuple[str, ...] | list[str]) -> str:
+        """Paragraphs in the lines that there is room for, each a little to the right."""
+        width = max(24, min(_WIDTH, self.app.size.width * 95 // 100) - _BESIDE)
+        lines = (
+            textwrap.wrap(p, width, initial_indent="  ", subsequent_indent="    ")
+            for p in paragraphs
+        )
+        return "".join(f"{line}\n" for paragraph in lines for line in paragraph)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll the help."""

@@ -122,24 +122,31 @@ class Inputs(list[Source]):
         return last if isinstance(last, LiveInput) else None
 
     def change(self, device: str) -> LiveInput:
-        """Go on with another device, by name."""
+        """Go on with another device, by name, and with the same channel of it."""
         before = self.live
         if before is None:
             raise OffkeyError("This input has no devices to choose from.")
-        following = LiveInput(before.source, lambda: _microphone(device))
+        channel = _channel_of(before.source)
+        following = LiveInput(before.source, lambda: _microphone(device, channel))
         self.append(following)  # the stream iterates over this very list
         before.end()
         return following
 
 
-def _microphone(device: str) -> Source:
+def _channel_of(source: Source) -> int | None:
+    """The channel that a person asked for, counted from 1; None for all of them."""
+    channel: int | None = getattr(source, "_channel", None)
+    return None if channel is None else channel + 1
+
+
+def _microphone(device: str, channel: int | None) -> Source:
     """A device that may be new since the program began: nothing is open while this looks."""
     from monitor.microphone import Microphone
     from monitor.portaudio import PortAudio
 
     driver = PortAudio()
     driver.refresh(threading.Event())
-    return Microphone(device, driver=driver)
+    return Microphone(device, channel, driver)
 
 
 def _is_microphone(source: Source) -> bool:

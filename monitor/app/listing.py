@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_left, insort
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from model.detector import ANOMALOUS, NORMAL, NOT_SCORED
@@ -40,8 +40,8 @@ class Filter:
                 rest.append(term)
         return cls(frozenset(verdicts), frozenset(clusters), tuple(rest))
 
-    def wants(self, heard: Heard) -> bool:
-        """Whether a segment is to be listed."""
+    def wants(self, heard: Heard, names: Mapping[int, str]) -> bool:
+        """Whether a segment is to be listed; `names` were given to clusters since."""
         score = heard.score
         if self.verdicts and score.verdict not in self.verdicts:
             return False
@@ -49,7 +49,7 @@ class Filter:
             return False
         if not self.words:
             return True
-        parts = (words.when_text(heard), words.cluster_text(heard), heard.source)
+        parts = (words.when_text(heard), words.cluster_text(heard, names), heard.source)
         text = "\n".join(parts).casefold()
         return all(word in text for word in self.words)
 
@@ -93,6 +93,8 @@ class Listing:
         self.rows: list[Heard] = []
         self.filter = Filter()
         self.order = "time"
+        self.names: Mapping[int, str] = {}
+        """Names that clusters were given since."""
         self.total = 0
         """Rows that there would be without the filter."""
         self._since_reload = 0
@@ -102,13 +104,16 @@ class Listing:
         """Whether the newest stand at the bottom."""
         return self.order == "time"
 
+    def _wants(self, heard: Heard) -> bool:
+        return self.filter.wants(heard, self.names)
+
     def _key(self, heard: Heard) -> tuple[float, int]:
         return ORDERS[self.order][1](heard), heard.number
 
     def reload(self, remembered: Sequence[Heard]) -> None:
         """List what is remembered, oldest first, anew."""
         self.total, self._since_reload = len(remembered), 0
-        self.rows = [heard for heard in remembered if self.filter.wants(heard)]
+        self.rows = [heard for heard in remembered if self._wants(heard)]
         if not self.is_in_time_order:
             self.rows.sort(key=self._key)
 
@@ -116,7 +121,7 @@ class Listing:
         """Take new segments; says whether so many are stale that a reload is due."""
         self.total += len(new)
         self._since_reload += len(new)
-        wanted = [heard for heard in new if self.filter.wants(heard)]
+        wanted = [heard for heard in new if self._wants(heard)]
         if self.is_in_time_order:
             self.rows += wanted
         else:

@@ -151,4 +151,4 @@ class LookingBack(Desk):
 
         found = self.sound_of(self.shown)
         if found is not None:
-            self.push_screen(CompareScreen(self.stream.detector, *found))
+            self.push_screen(CompareScreen(self.stream.detector, *found, self.table.names))

@@ -94,7 +94,7 @@ class NameDialogue(ModalScreen[str | None]):
                 return
             box.border_title = Content(f"Name cluster {cluster}")
             yield Static(self._facts(cluster), id="facts", markup=False)
-            name = Input(self._present, placeholder=self._suggested(cluster))
+            name = Input(self._present, placeholder=self._suggested(cluster), select_on_focus=False)
             name.border_title = Content("name")
             yield name
             yield Static("", id="remark", markup=False)

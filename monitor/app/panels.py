@@ -103,12 +103,13 @@ class ScorePanel(Drawing):
 
 
 def _large(digits: str, role: str, p_text: str) -> list[Line]:
-    """A number in digits three lines high, its p beside it."""
-    pieces = (p for p in Digits(digits).render(Style(bold=True)) if isinstance(p, Piece))
+    """A number in digits three lines high; its power of ten and its p beside it."""
+    number, power, exponent = digits.partition("e")
+    pieces = (p for p in Digits(number).render(Style(bold=True)) if isinstance(p, Piece))
     lines: list[Line] = [
         [("".join(piece.text for piece in row), role)] for row in Piece.split_lines(pieces)
     ]
-    lines[2].append((f"   {p_text}", ""))
+    lines[2] += [(power + exponent, role), (f"   {p_text}", "")]
     return lines
 
 

@@ -137,6 +137,7 @@ class DevicePicker(ModalScreen[str | None]):
         """Another one: what was said of the last one is no longer meant."""
         self._refusal = None
         self._draw()
+        self._said.update(self._words(self._watch.newest))
 
     def on_option_list_option_selected(self) -> None:
         """A click chooses, too."""

@@ -71,7 +71,7 @@ class ProfilePanel(Drawing):
 
     def _why_none(self) -> str:
         if self._heard is None:
-            return "Here the first sound will show at which frequencies it is off."
+            return "Here the first segment will show at which frequencies it is off."
         return "Not scored, so there is no error profile."
 
     def _caption(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from typing import ClassVar
 
-from textual.app import App, ComposeResult
+from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
@@ -17,6 +17,7 @@ from textual.widgets import Footer, Static
 
 from model.errors import OffkeyError, shown
 from monitor.app import words
+from monitor.app.colours import ThemedApp
 from monitor.app.dialogue import FailureDialogue
 from monitor.app.engine import Engine, forget_signals, leave_on_signals
 from monitor.app.recordview import Count, Level, Takes, Top
@@ -33,7 +34,7 @@ _ECHO_PULLS = 6
 """So long after a take was played its last sound may still be in the room."""
 
 
-class RecordApp(App[Snapshot]):
+class RecordApp(ThemedApp):
     """Runs a recording beside the screen; returns the stream's last snapshot."""
 
     CSS_PATH = "offkey.tcss"

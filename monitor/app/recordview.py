@@ -121,7 +121,8 @@ class Takes(Drawing):
         lines: list[Line] = [[(f"{what}    length       level{over}  verdict", "muted")]]
         takes = self._recording.takes
         if not takes:
-            return [[("Nothing yet. Every sound that was heard is listed here.", "muted")]]
+            heard = "piece" if plan.is_pieces else "sound"
+            return [[(f"Nothing yet. Every {heard} that was heard is listed here.", "muted")]]
         return [*lines, *(self._line(take, width) for take in takes[::-1][: max(0, height - 1)])]
 
     def _line(self, take: Take, width: int) -> Line:

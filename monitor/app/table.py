@@ -42,8 +42,9 @@ class SegmentTable(ScrollView, can_focus=False):
     SegmentTable {
         .table--label { color: $text-muted; text-style: bold; }
         .table--bad { color: $text-error; text-style: bold; }
+        &:nocolor .table--bad { color: $foreground; }
         .table--muted { color: $text-muted; }
-        .table--dim { color: $foreground 55%; }
+        .table--dim { color: $foreground 65%; }
         .table--chosen { color: $block-cursor-foreground; background: $block-cursor-background;
             text-style: bold; }
         .table--flash { text-style: bold reverse; }
@@ -59,6 +60,7 @@ class SegmentTable(ScrollView, can_focus=False):
         self.follow_key = "f"
         self.names: dict[int, str] = {}
         """Names that clusters were given since."""
+        listing.names = self.names
         self._columns = Columns(0, self.names)
         self._follows = True
         self._flashing = 0
@@ -178,6 +180,8 @@ class SegmentTable(ScrollView, can_focus=False):
         """Say in the border what is listed."""
         listed = self.listing.in_words
         choices = [f"segments · {listed}", listed]
+        if self.listing.filter != Filter():
+            choices = [*(f"{choice} · esc lists all" for choice in choices), listed]
         if self.chosen is not None:
             chosen = f"chosen: {words.when_text(self.chosen)}, {self.follow_key} follows again"
             short = self.listing.filter_in_words or listed
@@ -208,12 +212,20 @@ class SegmentTable(ScrollView, can_focus=False):
             pieces = [(self._columns.labels, "label")]
         else:
             place = self.scroll_offset.y + y - 1
-            if place >= self.row_count:
+            if place < self.row_count:
+                pieces = self._row(self.listing.rows[place])
+            elif y == 1:
+                pieces = [(words.clip(self._why_empty(), width), "muted")]
+            else:
                 return Strip.blank(width, base)
-            pieces = self._row(self.listing.rows[place])
         strip = Strip([Segment(text, self._style_of(role)) for text, role in pieces])
         last = self._style_of(pieces[-1][1]) if pieces[-1][1] in ("chosen", "flash") else base
         return strip.adjust_cell_length(width, last)
+
+    def _why_empty(self) -> str:
+        if self.listing.total:
+            return "  Nothing that was heard is like that: esc lists all."
+        return "  Here every segment will have its row."
 
     def _row(self, heard: Heard) -> list[tuple[str, str]]:
         is_chosen = self.chosen is not None and heard.number == self.chosen.number

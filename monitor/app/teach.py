@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from model.detector import NOT_SCORED
@@ -12,6 +13,7 @@ from monitor.app.lookback import LookingBack
 from monitor.events import Heard
 
 if TYPE_CHECKING:
+    from model.detector import Detector
     from monitor.marks import Marks
 
 _NO_FILE = "The demo's model has no file: calibrate one of your own with offkey calibrate."
@@ -65,11 +67,20 @@ class Teaching(LookingBack):
         except OffkeyError as error:
             self.warn(str(error))
             return
+        self._call_anew(renamed)
         shown = renamed.clusters.name(cluster)
-        self.table.names[cluster] = shown
-        self.use(renamed)
-        self.table.refresh()
         self.tell(f'Cluster {cluster} is now called "{shown}", in {path} too.')
+
+    def _call_anew(self, renamed: Detector) -> None:
+        """Take the names, wherever they are shown; what else was set meanwhile stays."""
+        before, clusters = self.stream.detector, renamed.clusters
+        for number in range(len(clusters)):
+            if clusters.name(number) != before.clusters.name(number):
+                self.table.names[number] = clusters.name(number)
+        self.use(replace(before, clusters=clusters, digest=renamed.digest))
+        self.table.reload(self.history.rows())
+        self.alarm_line.redraw()
+        self.attention.entitle(self.alarm_line.heard, self.stream.snapshot.state)
 
     def action_mark(self) -> None:
         """Mark the segment as normal; the one that was marked last: not any more."""
@@ -136,7 +147,8 @@ class Teaching(LookingBack):
             f"{mean(then.reconstruction_error)}."
         )
 
-
-def cluster_of(heard: Heard) -> str:
-    """The nearest cluster in words."""
-    return f'{heard.score.cluster} "{words.printable(heard.score.cluster_name or "")}"'
+    def cluster_of(self, heard: Heard) -> str:
+        """The nearest cluster in words, by the name that it has now."""
+        score = heard.score
+        name = self.table.names.get(score.cluster or 0, score.cluster_name or "")
+        return f'{score.cluster} "{words.printable(name)}"'

@@ -36,6 +36,15 @@ LIMIT_S = 60.0
 """How long a process may take before its test fails: far more than any needs."""
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add what test_app_pictures.py knows beside its comparison."""
+    parser.addoption(
+        "--update-pictures",
+        action="store_true",
+        help="store the pictures of the screen as they are now",
+    )
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _buffered() -> Iterator[None]:
     """Let processes buffer what they print, as they do elsewhere: a missing flush shows."""

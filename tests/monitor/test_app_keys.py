@@ -559,7 +559,7 @@ def test_d_goes_on_with_another_device(
     """The picked device is heard in place of the one before; where it is gone, that one goes on."""
     other = Path(shutil.copy(excerpt_file, tmp_path / "other.wav"))
 
-    def make(device: str) -> Microphone:
+    def make(device: str, _channel: int | None) -> Microphone:
         if device == "gone":
             raise DeviceError("'gone' is not there.")
         return Microphone(None, driver=RehearsedDevice(str(other), 0.5))

@@ -1,0 +1,125 @@
+"""What can be seen of the recording screen, as stories."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from model.errors import OffkeyError
+from model.segment import Segmentation
+from monitor.app import record
+from monitor.app.engine import Engine
+from monitor.app.record import RecordApp
+from monitor.recorders import PieceRecording, make_recording
+from monitor.recording import Plan, Recording, Take
+from monitor.stream import Stream
+from monitor.takes import TakeFolder
+from tests.monitor.app_still import Stage, StillEngine, StillPlayer, StillStream, still_detector
+from tests.monitor.app_stories import Steps, Story
+
+REASONS = (
+    None,
+    None,
+    "clipped",
+    None,
+    "too quiet",
+    "too short",
+    None,
+    "too long",
+    "cut off",
+    "gap",
+)
+
+
+def take(number: int, reason: str | None, snr_db: float | None, kept: int) -> Take:
+    """Make up a take."""
+    path = Path("takes/anna") / f"{kept:04}.flac" if reason is None else None
+    duration_s = 30.0 if snr_db is None else 0.3 + number / 20
+    return Take(number, None, 0.0, duration_s, -20.0 - number, snr_db, reason, path)
+
+
+def fill(recording: Recording, takes: list[Take]) -> None:
+    """Have so many takes."""
+    recording._takes = deque(takes, 200)
+    recording._good = [one for one in takes if one.path is not None]
+    recording._not_kept = Counter(one.reason for one in takes if one.reason)
+
+
+def _app(goal: int, mode: str) -> RecordApp:
+    plan = Plan(Segmentation(mode), goal)
+    recording = make_recording(TakeFolder("takes", "anna"), plan)
+    stream = StillStream(still_detector(mode))
+    app = RecordApp(cast(Stream, stream), recording)
+    app.engine = cast(Engine, StillEngine(stream))
+    app._player = cast(Any, StillPlayer())
+    return app
+
+
+async def recording(stage: Stage) -> Steps:
+    """Sounds, from the first quiet to the goal; what spoils them; pausing, playing, an end."""
+    app = stage.app
+    await stage.show(source="USB Audio", rate_hz=48000)
+    yield "opening"
+    await stage.show(state="warming up", level_dbfs=-58.0, position_s=0.6)
+    yield "warming up"
+    await stage.show(state="live", floor_dbfs=-62.0, position_s=3.1)
+    yield "ready"
+    await stage.show(level_dbfs=-21.0, gate_open=True, position_s=4.0)
+    yield "hearing"
+    fill(
+        app._recording,
+        [take(i, why, 40.0 - i, REASONS[:i].count(None)) for i, why in enumerate(REASONS, 1)],
+    )
+    await stage.show(level_dbfs=-58.0, gate_open=False, position_s=31.0)
+    yield "takes"
+    app._recording._position_s, app._recording._clipped_s = 31.0, 30.0
+    await stage.show(level_dbfs=-2.0, gate_open=True)
+    yield "clipping"
+    app._recording._clipped_s = 0.0
+    await stage.show(level_dbfs=-30.0, gate_open=False, floor_dbfs=-32.0)
+    yield "noisy"
+    await stage.show(level_dbfs=-58.0, floor_dbfs=-62.0)
+    await stage.press("p")
+    await stage.show(state="paused")
+    yield "paused"
+    await stage.press("p")
+    app._listening = 3
+    await stage.show(state="paused")
+    yield "playing"
+    app._listening = 0
+    await stage.show(state="reconnecting", detail="attempt 3 failed, next in 4 s")
+    yield "reconnecting"
+    await stage.show(state="live", detail="")
+    app._complain(OffkeyError("There is no sound output."))
+    yield "complaint"
+    await stage.calm()
+    fill(app._recording, [take(i, None, 30.0, i) for i in range(1, 12)])
+    await stage.show(position_s=60.0)
+    yield "all"
+    await stage.end(problem="'USB Audio' was lost and had not come back.")
+    yield "ended"
+
+
+async def pieces(stage: Stage) -> Steps:
+    """A steady sound, piece by piece."""
+    recording = stage.app._recording
+    assert isinstance(recording, PieceRecording)
+    await stage.show(source="USB Audio", rate_hz=48000, state="live", level_dbfs=-31.0)
+    yield "the first"
+    fill(recording, [take(i, None, None, i) for i in range(1, 4)])
+    await stage.show(position_s=104.0)
+    yield "some"
+
+
+RECORD_STORIES = {
+    "recording": Story(lambda: _app(10, "event"), recording),
+    "pieces": Story(lambda: _app(20, "continuous"), pieces),
+}
+
+
+def make_record_still(patch: pytest.MonkeyPatch) -> None:
+    """No loudspeaker, and no folder that is written to."""
+    patch.setattr(record, "Player", StillPlayer)
