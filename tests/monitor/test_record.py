@@ -680,7 +680,8 @@ def test_clipping_noise_and_a_lost_device_are_told_in_words(
     samples[clipped] = np.clip(samples[clipped] * 50, -1, 1)
     noisy = slice(7 * RATE_HZ, 20 * RATE_HZ)
     samples[noisy] += quiet(13, 5, 0.03)
-    app = app_of(samples, "unplug@22:300", speed=12.0)
+    # Long enough for a busy machine to look while the device is gone, before the file ends.
+    app = app_of(np.append(samples, quiet(240)), "unplug@22:300", speed=12.0)
     seen: set[str] = set()
 
     async def act(pilot: Pilot[Snapshot]) -> None:
@@ -712,9 +713,12 @@ def test_a_take_that_cannot_be_saved_is_a_dialogue(
     app = app_of(words(1))
 
     async def act(pilot: Pilot[Snapshot]) -> None:
+        def said_so_far() -> str:
+            return " ".join(str(widget.content) for widget in app.screen.query(Static))
+
         await until(pilot, lambda: isinstance(app.screen, FailureDialogue))
-        said = " ".join(str(widget.content) for widget in app.screen.query(Static))
-        assert "No space left on device" in said
+        await until(pilot, lambda: "No space left on device" in said_so_far())
+        said = said_so_far()
         assert "anna" in said
         await pilot.press("enter")
 
