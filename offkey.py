@@ -234,8 +234,12 @@ def _open_standard_streams() -> None:
 
 
 def _leave(code: int) -> NoReturn:
-    """End the process, also where a screen that was cut off, or a frozen sound server, holds on."""
-    left = ("textual-", "offkey-portaudio")
+    """End the process, also where something holds on.
+
+    That is a screen that was cut off, a frozen sound server, or an import in a thread: it waits
+    for ever for a module whose own import was interrupted here.
+    """
+    left = ("textual-", "offkey-portaudio", "offkey-import")
     if any(thread.name.startswith(left) for thread in threading.enumerate()):
         with contextlib.suppress(OSError):
             sys.stdout.flush()

@@ -26,7 +26,7 @@ _SMALLEST_REACH = 1e-9  # copies of one sound have none: distances stay finite
 
 def import_ahead() -> None:
     """Begin to import scikit-learn, which takes a second or two, while something else is done."""
-    Thread(target=_import_all).start()
+    Thread(target=_import_all, name="offkey-import").start()
 
 
 def _import_all() -> None:
