@@ -11,7 +11,8 @@ What grows with what, `n` recordings (or windows) of `f` features (3,400 for a s
 - The forest sees at most 10,000 recordings, a sample by the seed: `40,000 f` bytes, twice.
 - Scores, held-out and in-sample, banded profiles, names and digests grow with `n`: about 2 kB a
   recording. The gallery that the model keeps of them takes 160 bytes a recording and its name.
-- Reading holds two tasks of 32 recordings a job; in continuous mode one whole recording a job.
+- Reading holds the features of three tasks of 32 recordings a job, and each job is a process of 20
+  to 60 MB of its own; in continuous mode jobs are threads, and hold one whole recording each.
 - Maps are drawn of at most 5,000 recordings, or of all anomalous ones where those are more: 400
   bytes each for the leading components, and a few MB for what PaCMAP knows of neighbours. PaCMAP
   and its compiler take 100 MB for themselves.
@@ -44,7 +45,7 @@ from calibrate.crossfit import (
     rank_among_other_folds,
     runs_of_windows,
 )
-from calibrate.estimators import fit_clusters, import_ahead
+from calibrate.estimators import fit_clusters
 from calibrate.gallery import hang, with_maps
 from calibrate.groups import Groups, group_reference
 from calibrate.maps import Draughtsman
@@ -94,8 +95,6 @@ def calibrate(
     segmentation = settings.segmentation
     front_end = make_front_end("spectrum", segmentation.duration_s)
     found = _without_marks(find_recordings(paths))
-    if found.paths:
-        import_ahead()
     reference = read_reference(found, front_end, segmentation, settings.jobs, progress, cluster)
     groups = group_reference(reference, settings.group)
     if marked:

@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibrate.reference import Reference, read_file
+from calibrate.readfile import read_file
+from calibrate.reference import Reference
 from calibrate.rows import joined
 from model.errors import InputError, shown
 from model.features import FrontEnd

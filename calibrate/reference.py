@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field, replace
+import threading
+from collections.abc import Callable, Generator, Iterable, Sequence
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.estimators import import_ahead
+from calibrate.handover import Read, read_in_processes
+from calibrate.readfile import NO_FEATURES, ReadFile, read_files
 from calibrate.rows import Collector, Rows
-from model.audio import read_recording
-from model.errors import AudioError, InputError, shown
-from model.features import Features, FrontEnd
+from model.errors import InputError, shown
+from model.features import FrontEnd
 from model.files import FoundFiles
 from model.segment import Segmentation
-from model.segmenter import cut_recording
 
 Progress = Callable[[str, int, int], None]
 """Called with a word for the step, how much is done, and of how much."""
 
 Cluster = Callable[[], AbstractContextManager[None]]
 """Within what it gives, joblib's tasks go elsewhere: to other machines."""
-NO_FEATURES: Features = np.empty((0, 0), np.float32)
 
 FEWEST = 20
 _MOST_IN_A_TASK = 32
@@ -58,20 +60,6 @@ class Reference:
         return self.recording >= len(self.names) - len(self.marked)
 
 
-@dataclass(frozen=True)
-class ReadFile:
-    """One recording: features, or why there are none."""
-
-    features: Features = field(default_factory=NO_FEATURES.copy)
-    """Shape `(n_segments, n_features)`."""
-    n_segments: int = 0
-    snr_db: tuple[float, ...] = ()
-    clipped: bool = False
-    is_cut: bool = False
-    digest: bytes = b""
-    skipped: str | None = None
-
-
 def read_reference(
     found: FoundFiles,
     front_end: FrontEnd,
@@ -82,27 +70,27 @@ def read_reference(
 ) -> Reference:
     """Read all recordings, in parallel. A bad one is skipped and listed.
 
-    Within `cluster()` joblib's tasks go where it sends them. Features come back from there, not
+    Within a `cluster()` joblib's tasks go where it sends them. Features come back from there, not
     sums: 13.6 kB a second of sound, a seventh of its audio. PCA's sums over five folds would be
     larger than the features of 30,000 recordings, and this way the same figures come out as here.
     Raises InputError where fewer than 20 sounds are left.
     """
-    from joblib import Parallel, delayed
-
     paths = _each_file_once(found.paths)
     size = _task_size(len(paths), segmentation)
-    tasks = [
-        delayed(read_files)(paths[start : start + size], front_end, segmentation)
-        for start in range(0, len(paths), size)
-    ]
+    batches = [paths[start : start + size] for start in range(0, len(paths), size)]
+    read = partial(read_files, front_end=front_end, segmentation=segmentation)
     features, results = Collector(front_end.n_features), list[ReadFile]()
-    with cluster():
-        # Threads: decoding, resampling and the FFT all let go of the interpreter lock.
-        parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
-        for part in parallel(tasks):
-            for read in part:
-                features.add(read.features)
-                results.append(replace(read, features=NO_FEATURES))
+    if cluster is nullcontext:
+        parts = _read_batches(read, batches, front_end, segmentation.mode, jobs)
+    else:
+        parts = _read_by_joblib(read, batches, jobs, cluster)
+    with closing(parts):
+        for part in parts:
+            if not results:
+                import_ahead()  # not sooner: no reader must be forked in the middle of an import
+            for file in part:
+                features.add(file.features)
+                results.append(replace(file, features=NO_FEATURES))
             progress("reading", len(results), len(paths))
     pairs = list(zip(paths, results, strict=True))
     used = [(path, read) for path, read in pairs if read.skipped is None]
@@ -126,6 +114,29 @@ def read_reference(
     )
 
 
+def _read_batches(
+    read: Read, batches: Sequence[Sequence[str]], front_end: FrontEnd, mode: str, jobs: int
+) -> Generator[list[ReadFile], None, None]:
+    """On this machine: in processes, or in threads.
+
+    A process that has other threads cannot be forked safely. What is heard in windows may be hours
+    long: decoding that, like resampling and the larger sums, lets go of the interpreter lock.
+    """
+    if mode == "event" and threading.active_count() == 1:
+        return read_in_processes(read, batches, front_end.n_features, jobs)
+    return _read_by_joblib(read, batches, jobs, nullcontext)
+
+
+def _read_by_joblib(
+    read: Read, batches: Sequence[Sequence[str]], jobs: int, cluster: Cluster
+) -> Generator[list[ReadFile], None, None]:
+    from joblib import Parallel, delayed
+
+    with cluster():
+        parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
+        yield from parallel(delayed(read)(batch) for batch in batches)
+
+
 def _task_size(n: int, segmentation: Segmentation) -> int:
     """Files a task: few enough to keep many workers busy; one where each may be hours long."""
     return 1 if segmentation.mode == "continuous" else max(1, min(_MOST_IN_A_TASK, n // 16))
@@ -142,40 +153,6 @@ def _first_alike(names: Sequence[str], digests: Sequence[bytes]) -> tuple[str, .
 def _each_file_once(paths: Iterable[str]) -> list[str]:
     """Sorted; a file that is found in two ways is one recording."""
     return sorted({os.path.realpath(path): path for path in sorted(paths, reverse=True)}.values())
-
-
-def read_files(
-    paths: Sequence[str], front_end: FrontEnd, segmentation: Segmentation
-) -> list[ReadFile]:
-    """Read and cut some recordings: what is sent to a worker at once."""
-    return [read_file(path, front_end, segmentation) for path in paths]
-
-
-def read_file(path: str, front_end: FrontEnd, segmentation: Segmentation) -> ReadFile:
-    """Read and cut one recording; never raises for a bad one."""
-    limit_s = segmentation.duration_s if segmentation.mode == "event" else None
-    try:
-        recording = read_recording(path, front_end.rate_hz, limit_s)
-        digest = _digest(path)
-    except AudioError as error:
-        return ReadFile(skipped=f"unreadable: {error.what}")
-    segments = cut_recording(recording, segmentation)
-    features, snr_db = [], []
-    for segment in segments:
-        row = None if segment.reason else front_end.features(segment.samples)
-        if row is not None:
-            features.append(row)
-            snr_db += [segment.snr_db] if segment.snr_db is not None else []
-    if not features:
-        return ReadFile(skipped=segments[0].reason if segments else "too short")
-    clipped = any(segment.clipped for segment in segments)
-    is_cut = limit_s is not None and recording.duration_s > limit_s
-    return ReadFile(np.array(features), len(features), tuple(snr_db), clipped, is_cut, digest)
-
-
-def _digest(path: str) -> bytes:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").digest()
 
 
 def _refuse_too_few(

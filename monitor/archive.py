@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from itertools import islice
+from itertools import islice, takewhile
 
 import numpy as np
 
@@ -16,10 +17,10 @@ from model.detector import Detector
 from model.errors import AudioError, as_text
 from model.segment import Segment
 from model.segmenter import cut_recording
+from model.workers import Batch, Result, Task, in_order
 from monitor.events import Heard
 from monitor.sinks import csv_row, json_line
 from monitor.terminal import Stop
-from monitor.workers import in_order, on_cluster
 
 _HERE, _AWAY = 16, 64
 """Sounds in a batch: here it lasts for a fiftieth of a second, and so does an interruption. What is
@@ -88,8 +89,30 @@ def score_on_cluster(
 ) -> Results:
     """The same on a cluster whose workers find the model and the files under the same paths."""
     task = partial(_score_batch_away, model=model, as_csv=as_csv, folder=os.getcwd())
-    for batch in on_cluster(task, _cut(paths, detector, _AWAY), stop, cluster):
+    for batch in _on_cluster(task, _cut(paths, detector, _AWAY), stop, cluster):
         yield from batch
+
+
+def _on_cluster(
+    task: Task[Batch, Result],
+    batches: Iterable[Batch],
+    stop: Stop,
+    cluster: Callable[[], AbstractContextManager[None]],
+) -> Generator[Result, None, None]:
+    """Do `task` for every batch on a cluster, in order; what a lost worker had is done anew."""
+    from joblib import Parallel, delayed
+
+    ahead = takewhile(lambda _: not stop.is_set(), batches)
+    with cluster():
+        parallel = Parallel(n_jobs=-1, batch_size=1, return_as="generator")
+        results = parallel(delayed(task)(batch) for batch in ahead)
+        try:
+            for result in results:  # noqa: UP028 ("yield from" would close the results first)
+                yield result
+        except GeneratorExit:
+            stop.set()
+            deque(results, maxlen=0)
+            raise
 
 
 def score_file(path: str, detector: Detector, folder: str = "") -> ScoredFile:

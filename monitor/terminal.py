@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
-
 
 class Stop:
     """An event that a signal handler may set: `threading.Event` can lock up there.
@@ -58,22 +56,6 @@ def stop_on_signals(ask_to_stop: Callable[[], None]) -> Iterator[None]:
     finally:
         for number in numbers:
             signal.signal(number, before[number])
-
-
-def outlive_nobody(parent: int) -> None:
-    """In a forked worker: the parent decides when it ends; when that is killed, so is this one.
-
-    Ctrl-C reaches all processes of a terminal: the work that is under way is finished all the same.
-    Linux only.
-    """
-    import ctypes
-
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
-    if os.getppid() != parent:  # it was too late to be told
-        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -1,17 +1,19 @@
-"""Batches of work on several processes, threads or machines, with results in order."""
+"""Batches of work on several processes of this machine, with results in order.
+
+Calibration reads its recordings this way, and `score` an archive.
+"""
 
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Sequence
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from model.errors import OffkeyError
-from monitor.terminal import Stop, outlive_nobody
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
@@ -19,6 +21,17 @@ if TYPE_CHECKING:
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 Task = Callable[[Batch], Result]
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+
+
+class Stop(Protocol):
+    """What asks the work to end: a `threading.Event`, or one that a signal handler may set."""
+
+    def is_set(self) -> bool:
+        """Whether no more may begin."""
+
+    def wait(self, timeout: float) -> bool:
+        """Wait for that, so many seconds at most; says whether it came."""
 
 
 def in_order(
@@ -28,21 +41,24 @@ def in_order(
 
     On Linux the workers are processes forked from this one: they have all that was imported and
     read, and no lock in common. Elsewhere they are threads: decoding, resampling and the larger
-    sums let go of the interpreter lock. No more batches are under way than keep the workers busy;
-    none is begun once `stop` is set. Raises OffkeyError where a worker is killed.
+    sums let go of the interpreter lock. No more than `most_under_way` have begun and are not yet
+    given; none is begun once `stop` is set. Results should be small: for a worker that is killed
+    while it hands over more than a pipe holds, all would wait. Raises OffkeyError where one is
+    killed.
     """
-    workers = min(len(batches), cores() if jobs == -1 else jobs)
+    workers = _workers(jobs, len(batches))
     if workers <= 1:
         yield from map(task, takewhile(lambda _: not stop.is_set(), batches))
         return
     from concurrent.futures.process import BrokenProcessPool
 
+    most = most_under_way(jobs, len(batches))
     with _pool(workers, task) as pool:
         under_way: deque[Any] = deque()
         rest = iter(batches)
         try:
             while not stop.is_set():
-                while len(under_way) < 3 * workers and (batch := next(rest, None)) is not None:
+                while len(under_way) < most and (batch := next(rest, None)) is not None:
                     under_way.append(pool.submit(_do, batch))
                 if not under_way:
                     return
@@ -59,29 +75,16 @@ def in_order(
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def on_cluster(
-    task: Task[Batch, Result],
-    batches: Iterable[Batch],
-    stop: Stop,
-    cluster: Callable[[], AbstractContextManager[None]],
-) -> Generator[Result, None, None]:
-    """The same through joblib on the cluster of a context; a worker's batches are done anew."""
-    from joblib import Parallel, delayed
-
-    ahead = takewhile(lambda _: not stop.is_set(), batches)
-    with cluster():
-        parallel = Parallel(n_jobs=-1, batch_size=1, return_as="generator")
-        results = parallel(delayed(task)(batch) for batch in ahead)
-        try:
-            for result in results:  # noqa: UP028 ("yield from" would close the results first)
-                yield result
-        except GeneratorExit:
-            stop.set()
-            deque(results, maxlen=0)
-            raise
+def most_under_way(jobs: int, n_batches: int) -> int:
+    """How many batches keep the workers busy while the results of others are looked at."""
+    return 3 * _workers(jobs, n_batches)
 
 
-def cores() -> int:
+def _workers(jobs: int, n_batches: int) -> int:
+    return min(n_batches, _cores() if jobs == -1 else jobs)
+
+
+def _cores() -> int:
     """Processor cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
@@ -109,8 +112,23 @@ def _keep(task: Callable[[Any], Any]) -> None:
 
 def _begin(task: Callable[[Any], Any], parent: int) -> None:
     _keep(task)
-    outlive_nobody(parent)
+    _outlive_nobody(parent)
 
 
 def _do(batch: Any) -> Any:
     return _task(batch)
+
+
+def _outlive_nobody(parent: int) -> None:
+    """The parent decides when this worker ends; when that is killed, so is this one. Linux only.
+
+    Ctrl-C reaches all processes of a terminal: the work that is under way is finished all the same.
+    """
+    import ctypes
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+    if os.getppid() != parent:  # it was too late to be told
+        os._exit(1)

@@ -1,0 +1,57 @@
+"""Features from processes that read recordings: handed over in memory that they share.
+
+Through a pipe they would be copied three times, and a reader that is killed in the middle of them
+would be waited for.
+"""
+
+from __future__ import annotations
+
+import math
+import mmap
+import threading
+from collections.abc import Callable, Generator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.readfile import NO_FEATURES, ReadFile
+from model.workers import in_order, most_under_way
+
+Read = Callable[[Sequence[str]], list[ReadFile]]
+Places = NDArray[np.float32]
+"""Shape `(n_places, n_recordings, n_features)`: a place for each batch that is under way."""
+
+
+def read_in_processes(
+    read: Read, batches: Sequence[Sequence[str]], n_features: int, jobs: int
+) -> Generator[list[ReadFile], None, None]:
+    """What `read` makes of every batch, in order; at most one row of features a recording.
+
+    Raises OffkeyError where a reader is killed.
+    """
+    if not batches:
+        return
+    shape = most_under_way(jobs, len(batches)), max(map(len, batches)), n_features
+    places = np.frombuffer(mmap.mmap(-1, 4 * math.prod(shape)), np.float32).reshape(shape)
+    numbered = [(number % len(places), batch) for number, batch in enumerate(batches)]
+    results = in_order(partial(_put, read, places), numbered, jobs, threading.Event())
+    with closing(results):
+        for (place, _), part in zip(numbered, results, strict=True):
+            # The next batch in this place begins when this one has been taken away.
+            rows = places[place, : len(part)].copy()
+            yield [
+                replace(file, features=row[: file.n_segments])
+                for file, row in zip(part, rows[:, None], strict=True)
+            ]
+
+
+def _put(read: Read, places: Places, batch: tuple[int, Sequence[str]]) -> list[ReadFile]:
+    place, paths = batch
+    part = read(paths)
+    for row, file in zip(places[place], part, strict=False):
+        if file.n_segments:
+            row[:] = file.features[0]
+    return [replace(file, features=NO_FEATURES) for file in part]
