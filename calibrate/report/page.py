@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from calibrate.report.portraits import Portrait, band_middles_hz, portraits
 from calibrate.report.promises import promises
 from calibrate.report.session import Session
 from model.detector import Detector
-from model.errors import OffkeyError, as_text, shown
+from model.errors import as_text, shown
 from model.gallery import Gallery
 
 SCRIPTS = (
@@ -73,23 +72,6 @@ def make_page(model: str, detector: Detector, heard: Heard | None, session: Sess
         scripts=scripts,
         digests=[_digest(script) for script in scripts],
     )
-
-
-def write_page(path: str, content: str) -> None:
-    """Write whole or not at all. Raises OffkeyError where it cannot be written."""
-    target = Path(path).resolve()
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OffkeyError(f"{shown(path)} cannot be written: {error.strerror}.") from error
 
 
 def _read(name: str) -> str:
