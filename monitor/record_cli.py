@@ -7,12 +7,11 @@ import json
 import math
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
-    from monitor.app.app import MonitorApp
     from monitor.recording import Plan, Recording, Take
     from monitor.snapshot import Snapshot
     from monitor.sources import Source
@@ -174,7 +173,7 @@ def _on_screen(source: Source, folder: TakeFolder, plan: Plan) -> Snapshot:
     stream = recording_stream(source, recording)
     app = RecordApp(stream, recording)
     with _farewell(recording, to_stderr=False):
-        run_app(cast("MonitorApp", app))  # it has all that `run_app` looks at
+        run_app(app)
         if app.failure is not None:
             raise app.failure
     return stream.snapshot

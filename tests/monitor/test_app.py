@@ -422,7 +422,7 @@ def test_an_input_that_does_not_end_is_left_behind(
             """Hang."""
             released.wait()
 
-    monkeypatch.setattr("monitor.app.app.STOP_LIMIT_S", 0.2)
+    monkeypatch.setattr("monitor.app.streamapp.STOP_LIMIT_S", 0.2)
     app = app_of(AudioFile(str(excerpt_file)), Hanging())
     on_screen(app, lambda pilot: pilot.press("q"))
     released.set()
