@@ -129,7 +129,7 @@ def test_another_device_is_heard_on_the_same_channel(
 
     monkeypatch.setattr(inputs, "_microphone", make)
     first = Microphone(None, driver=RehearsedDevice(str(excerpt_file)))
-    first._channel = None if channel is None else channel - 1
+    first.channel = channel
     following = Inputs([first]).change("other")
     assert isinstance(following, LiveInput)
     assert following._following is not None
