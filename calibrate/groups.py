@@ -52,10 +52,12 @@ def check_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
 def group_reference(reference: Reference, pattern: re.Pattern[str] | None = None) -> Groups:
     """Group recordings; a copy joins its original, so that no fold knows what it is tested on.
 
-    Raises InputError where the pattern does not match a name.
+    Names and folders of copies say nothing: a folder that is a copy of another is no second group.
+    Raises InputError where the pattern does not match the name of an original.
     """
-    groups = group_recordings(reference.names, pattern)
-    of = dict(zip(reference.names, groups.of_recording, strict=True))
+    originals = tuple(dict.fromkeys(reference.original))
+    groups = group_recordings(originals, pattern)
+    of = dict(zip(originals, groups.of_recording, strict=True))
     return Groups(tuple(of[name] for name in reference.original), groups.rule)
 
 

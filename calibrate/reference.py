@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from operator import ne
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,7 +74,7 @@ def read_reference(
     Within a `cluster()` joblib's tasks go where it sends them. Features come back from there, not
     sums: 13.6 kB a second of sound, a seventh of its audio. PCA's sums over five folds would be
     larger than the features of 30,000 recordings, and this way the same figures come out as here.
-    Raises InputError where fewer than 20 sounds are left.
+    Raises InputError where fewer than 20 sounds are left; copies are used, but do not count there.
     """
     paths = _each_file_once(found.paths)
     size = _task_size(len(paths), segmentation)
@@ -95,19 +96,21 @@ def read_reference(
     pairs = list(zip(paths, results, strict=True))
     used = [(path, read) for path, read in pairs if read.skipped is None]
     skipped = tuple((shown(path), read.skipped) for path, read in pairs if read.skipped is not None)
-    rows = features.rows()
-    _refuse_too_few(len(rows), segmentation.mode, found, skipped)
     snr_db = [value for _, read in used for value in read.snr_db]
     digests = [read.digest for _, read in used]
     names = tuple(path for path, _ in used)
+    original = _first_alike(names, digests)
+    is_copy = list(map(ne, names, original))
+    n = sum(read.n_segments for (_, read), copy in zip(used, is_copy, strict=True) if not copy)
+    _refuse_too_few(n, sum(is_copy), segmentation.mode, found, skipped)
     return Reference(
         names=names,
-        features=rows,
+        features=features.rows(),
         recording=np.repeat(np.arange(len(used)), [read.n_segments for _, read in used]),
         skipped=skipped,
         clipped=tuple(shown(path) for path, read in used if read.clipped),
         ignored_files=found.ignored,
-        original=_first_alike(names, digests),
+        original=original,
         cut=sum(read.is_cut for _, read in used),
         digest=hashlib.sha256(b"".join(digests)).hexdigest(),
         snr_range_db=(min(snr_db), max(snr_db)) if snr_db else None,
@@ -156,8 +159,9 @@ def _each_file_once(paths: Iterable[str]) -> list[str]:
 
 
 def _refuse_too_few(
-    n: int, mode: str, found: FoundFiles, skipped: Sequence[tuple[str, str]]
+    n: int, copies: int, mode: str, found: FoundFiles, skipped: Sequence[tuple[str, str]]
 ) -> None:
+    """Raise InputError for fewer than 20 sounds; `n` of them are not copies of others."""
     if n >= FEWEST:
         return
     what = "recordings" if mode == "event" else "windows"
@@ -168,4 +172,7 @@ def _refuse_too_few(
     if skipped:
         listed = "; ".join(f"{name}: {reason}" for name, reason in skipped[:5])
         hint = f"Skipped {len(skipped):,}: {listed}{' …' if len(skipped) > 5 else ''}"
+    if copies:
+        alike = f"{copies:,} more {'is a copy' if copies == 1 else 'are copies'} of these."
+        hint = f"{alike} {hint}".strip()
     raise InputError(sentence, hint)

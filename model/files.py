@@ -30,19 +30,20 @@ def find_recordings(given: Iterable[str]) -> FoundFiles:
     folders not. What is given and missing is told when it is read.
     """
     paths: list[str] = []
-    ignored = 0
+    ignored: set[str] = set()  # a folder may be given twice
     for path in given:
         if os.path.isdir(path):
             inside: list[str] = []
             for folder, subfolders, files in os.walk(path):
                 subfolders[:] = [name for name in subfolders if not name.startswith(".")]
                 names = [name for name in files if _is_candidate(folder, name)]
-                ignored += len(files) - len(names)
+                real = os.path.realpath(folder)
+                ignored.update(os.path.join(real, name) for name in set(files).difference(names))
                 inside += [os.path.join(folder, name) for name in names]
             paths += sorted(inside)
         else:
             paths.append(path)
-    return FoundFiles(tuple(dict.fromkeys(paths)), ignored)
+    return FoundFiles(tuple(dict.fromkeys(paths)), len(ignored))
 
 
 def _is_candidate(folder: str, name: str) -> bool:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -18,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.alarms import AlarmRule
+from model.atomic import write_whole
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.conformity import Conformity
 from model.detector import Detector
-from model.errors import InputError, ModelError, OffkeyError, shown
+from model.errors import InputError, ModelError, shown
 from model.features import make_front_end
 from model.gallery import gallery_arrays, gallery_from, gallery_json
 from model.isolation import IsolationForest
@@ -35,15 +35,15 @@ Arrays = dict[str, NDArray[Any]]
 
 
 def write_model(path: str | os.PathLike[str], detector: Detector) -> Detector:
-    """Write atomically: a temporary file in the same folder, flushed, then renamed.
+    """Write whole or not at all; give the detector with its digest.
 
-    Returns the detector with its digest. Raises OffkeyError where the file cannot be written.
+    Raises OffkeyError where the file cannot be written.
     """
     from safetensors.numpy import save
 
     arrays, text = _to_arrays(detector), json.dumps(_to_json(detector), ensure_ascii=True)
     digest = _digest(arrays, text)
-    _write_atomically(Path(path).resolve(), save(arrays, metadata={_JSON: text, _DIGEST: digest}))
+    write_whole(Path(path).resolve(), save(arrays, metadata={_JSON: text, _DIGEST: digest}))
     return replace(detector, digest=digest)
 
 
@@ -196,32 +196,6 @@ def _card(described: dict[str, Any]) -> ModelCard:
     card["false_alarms"] = tuple(FalseAlarms(**row) for row in described["false_alarms"])
     card["alarm_rates"] = tuple(AlarmRate(**row) for row in described.get("alarm_rates", ()))
     return ModelCard(**card)
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, _mode(path))
-            os.replace(temporary, path)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OffkeyError(f"{shown(path)} cannot be written: {error.strerror}.") from error
-
-
-def _mode(path: Path) -> int:
-    """The permissions of the file that is replaced, else what a new file would get."""
-    if path.exists():
-        return path.stat().st_mode & 0o777
-    mask = os.umask(0)
-    os.umask(mask)
-    return 0o666 & ~mask
 
 
 def _was_model(path: Path) -> bool:

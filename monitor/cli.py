@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 from collections.abc import Callable
 from typing import Any
 
 import click
 
-from monitor.options import PATH, model_argument, rate_option
-
-
-def _speed(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """`max`, or how many times real time, as a number; infinite for `max`."""
-    if text is None or text == "max":
-        return None if text is None else math.inf
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < math.inf:
-            return float(text)
-    raise click.UsageError("--speed takes max, or how many times real time, such as 1.")
+from monitor.options import PATH, model_argument, parse_speed, rate_option
 
 
 def _live(verb: Callable[..., None]) -> Callable[..., None]:
@@ -70,7 +59,7 @@ def _live(verb: Callable[..., None]) -> Callable[..., None]:
     "rate: back with VALUE Hz; drift: a clock slow by VALUE millionths.",
 )
 @click.option(
-    "--speed", callback=_speed, metavar="N|max", help="With --rehearse: times real time; 1."
+    "--speed", callback=parse_speed, metavar="N|max", help="With --rehearse: times real time; 1."
 )
 @click.option("--log", metavar="FILE", help="Append the JSON lines to FILE.")
 @click.option(
@@ -134,7 +123,7 @@ def _in_browser(context: click.Context, port: int | None, host: str | None) -> N
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=PATH)
 @click.option(
     "--speed",
-    callback=_speed,
+    callback=parse_speed,
     metavar="N|max",
     help="Times real time, or as fast as it goes; 1 on screen, max headless.",
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from model.atomic import write_atomically
 from model.audio import Samples, read_recording
 from model.conformity import Conformity, Thresholds
 from model.detector import Detector
@@ -121,8 +122,8 @@ class Marks:
         path = self.folder / f"{name}.wav"
         try:
             self.folder.mkdir(exist_ok=True)
-            _write_atomically(path.with_suffix(".json"), text)
-            _write_atomically(path, audio)
+            write_atomically(path.with_suffix(".json"), text)
+            write_atomically(path, audio)
         except OSError as error:
             with contextlib.suppress(OSError):
                 path.with_suffix(".json").unlink(missing_ok=True)
@@ -151,18 +152,3 @@ def _wav(samples: Samples, rate_hz: int) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, samples, rate_hz, format="WAV", subtype="FLOAT")
     return file.getvalue()
-
-
-def _write_atomically(path: Path, content: bytes) -> None:
-    """Under a hidden name, flushed, then renamed. Raises OSError and leaves nothing."""
-    hidden = path.with_name(f".{path.name}.part")
-    try:
-        with hidden.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        hidden.replace(path)
-    except OSError:
-        with contextlib.suppress(OSError):
-            hidden.unlink(missing_ok=True)
-        raise

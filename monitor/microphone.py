@@ -89,6 +89,8 @@ class Microphone:
         self.name = found.name
         self.rate_hz = found.rate_hz
         self.state = "opening"
+        self.channel = channel
+        """The channel that was asked for, counted from 1; None for all of them."""
         self._channel = check_channel(channel, found.channels)
         self._mixdown = Mixdown(self._channel)
         self._hand_over = _HandOver()

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import math
 import sys
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from monitor.options import parse_speed
+
 if TYPE_CHECKING:
-    from monitor.app.app import MonitorApp
     from monitor.recording import Plan, Recording, Take
     from monitor.snapshot import Snapshot
     from monitor.sources import Source
@@ -20,16 +20,6 @@ if TYPE_CHECKING:
 
 SOUNDS, PIECES = 50, 20
 """Good takes that are asked for unless said otherwise."""
-
-
-def _speed(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """`max`, or how many times real time; infinite for `max`."""
-    if text is None or text == "max":
-        return None if text is None else math.inf
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < math.inf:
-            return float(text)
-    raise click.UsageError("--speed takes max, or how many times real time, such as 1.")
 
 
 @click.command()
@@ -65,7 +55,7 @@ def _speed(_ctx: click.Context, _option: click.Parameter, text: str | None) -> f
     help="With --rehearse: what devices do; see offkey monitor --help.",
 )
 @click.option(
-    "--speed", callback=_speed, metavar="N|max", help="With --rehearse: times real time; 1."
+    "--speed", callback=parse_speed, metavar="N|max", help="With --rehearse: times real time; 1."
 )
 @click.option("--headless", is_flag=True, help="JSON lines on stdout instead of the screen.")
 def record(root: str, name: str | None, headless: bool, **options: Any) -> None:
@@ -174,7 +164,7 @@ def _on_screen(source: Source, folder: TakeFolder, plan: Plan) -> Snapshot:
     stream = recording_stream(source, recording)
     app = RecordApp(stream, recording)
     with _farewell(recording, to_stderr=False):
-        run_app(cast("MonitorApp", app))  # it has all that `run_app` looks at
+        run_app(app)
         if app.failure is not None:
             raise app.failure
     return stream.snapshot

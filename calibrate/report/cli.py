@@ -35,8 +35,9 @@ def report(
     """
     from calibrate.cli import Progress
     from calibrate.report.hearing import listen
-    from calibrate.report.page import make_page, write_page
+    from calibrate.report.page import make_page
     from calibrate.report.session import read_session
+    from model.atomic import write_whole
     from model.errors import InputError, shown
     from model.storage import read_model
 
@@ -52,13 +53,11 @@ def report(
             )
         with Progress() as progress:
             heard = listen(detector, reference, not no_audio, progress)
-    content = make_page(shown(model), detector, heard, session)
-    write_page(page, content)
+    content = make_page(shown(model), detector, heard, session).encode()
+    write_whole(page, content)
     if heard is not None:
         _tell(heard)
-    click.echo(
-        f"{shown(page)} is written, {len(content.encode()) / 1e6:.1f} MB. Open it in a browser."
-    )
+    click.echo(f"{shown(page)} is written, {len(content) / 1e6:.1f} MB. Open it in a browser.")
 
 
 def _check(reference: tuple[str, ...], no_audio: bool) -> None:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from importlib.resources import files
-from pathlib import Path, PurePath
-from typing import Any
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +20,11 @@ from calibrate.report.portraits import Portrait, band_middles_hz, portraits
 from calibrate.report.promises import promises
 from calibrate.report.session import Session
 from model.detector import Detector
-from model.errors import OffkeyError, as_text, shown
+from model.errors import as_text, shown
 from model.gallery import Gallery
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 SCRIPTS = (
     *("base.js", "theme.js", "maps.js", "sound.js", "table.js"),
@@ -32,31 +34,12 @@ SCRIPTS = (
 
 def make_page(model: str, detector: Detector, heard: Heard | None, session: Session | None) -> str:
     """One self-contained page of HTML. Every name in it is escaped by the template."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
     from plotly.offline import get_plotlyjs
 
-    environment = Environment(
-        loader=PackageLoader("calibrate.report", "."),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.policies["json.dumps_kwargs"] = {
-        "allow_nan": False,
-        "separators": (",", ":"),
-        "sort_keys": False,
-    }
-    environment.filters |= {
-        "percent": _percent,
-        "shown": shown,
-        "span": _span,
-        "group": _group_words(detector),
-    }
     own = "\n".join(_read(name) for name in SCRIPTS)
     scripts = [_harmless(get_plotlyjs()), _harmless(own)]
     drawn = portraits(detector) if detector.gallery else []
-    return environment.get_template("page.jinja").render(
+    return _template(_group_words(detector)).render(
         model=PurePath(model).name,
         detector=detector,
         card=detector.card,
@@ -75,21 +58,28 @@ def make_page(model: str, detector: Detector, heard: Heard | None, session: Sess
     )
 
 
-def write_page(path: str, content: str) -> None:
-    """Write whole or not at all. Raises OffkeyError where it cannot be written."""
-    target = Path(path).resolve()
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as file:
-                file.write(content)
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
-    except OSError as error:
-        raise OffkeyError(f"{shown(path)} cannot be written: {error.strerror}.") from error
+def _template(group_words: Callable[[str], str]) -> Template:
+    """The template, which escapes what it is given, writes strict JSON and refuses unknown names.
+
+    `group_words` says how the name of a group is written.
+    """
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("calibrate.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.policies["json.dumps_kwargs"] = {
+        "allow_nan": False,
+        "separators": (",", ":"),
+        "sort_keys": False,
+    }
+    words = {"percent": _percent, "shown": shown, "span": _span, "group": group_words}
+    environment.filters |= words
+    return environment.get_template("page.jinja")
 
 
 def _read(name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import ClassVar
 
@@ -12,13 +11,11 @@ from textual.containers import Horizontal
 from textual.events import Print
 from textual.screen import Screen
 from textual.timer import Timer
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
-from model.errors import OffkeyError
 from monitor.app import words
 from monitor.app.commands import Commands
 from monitor.app.control import Control
-from monitor.app.dialogue import FailureDialogue
 from monitor.app.engine import forget_signals, leave_on_signals
 from monitor.app.help import HelpScreen
 from monitor.app.keys import ACTIONS, bindings, read_keys, settings_path
@@ -27,7 +24,6 @@ from monitor.events import Heard
 from monitor.snapshot import Snapshot
 
 PULLS_PER_S = 40
-STOP_LIMIT_S = 5.0
 _CALM_PULLS = 4
 """While nothing sounds the header is drawn at every so many pulls."""
 
@@ -41,6 +37,7 @@ class MonitorApp(Control):
 
     CSS_PATH = "offkey.tcss"
     TITLE = "offkey"
+    ENDING = "Ending: what was heard is being finished."
     AUTO_FOCUS = None
     COMMANDS = {Commands}  # noqa: RUF012 (declared by Textual)
     HORIZONTAL_BREAKPOINTS = [(0, "-slim"), (60, "-narrow"), (112, "-wide")]  # noqa: RUF012
@@ -65,19 +62,11 @@ class MonitorApp(Control):
         farewell: Callable[[], str] | None = None,
     ) -> None:
         super().__init__(session)
-        self.failure: OffkeyError | None = None
-        """Why the stream could not go on; its caller ends with its exit code."""
-        self.crash: BaseException | None = None
-        """Anything else that the stream raised; its caller raises it again."""
-        self.warnings: list[str] = []
-        """What sinks warned of while the screen was up."""
         self._quit_at_end = quit_at_end
         self._farewell = farewell
         self._last = Snapshot()
         self._pulls: Timer | None = None
         self._calm = 0
-        self._leaving = False
-        self._notice = Static("", id="notice", markup=False)
 
     def compose(self) -> ComposeResult:
         """From the top: header, three panels, error profile, alarm, segments, notice, keys."""
@@ -175,24 +164,13 @@ class MonitorApp(Control):
 
     def _finish(self) -> None:
         """The stream has ended by itself, or could not go on."""
-        self._take_error()
-        self.refresh_bindings()
         self.tell_settings()
-        if self.crash is not None:
-            self._leave()
-        elif self.failure is not None:
-            self.push_screen(FailureDialogue(self.failure), lambda _: self._leave())
-        elif self._quit_at_end:
+        if self._has_failed():
+            return
+        if self._quit_at_end:
             self._leave()
         else:
             self._say(self._summary())
-
-    def _take_error(self) -> None:
-        error = self.engine.error
-        if isinstance(error, OffkeyError):
-            self.failure = error
-        elif error is not None:
-            self.crash = error
 
     def _summary(self) -> str:
         last = self.stream.snapshot
@@ -206,10 +184,6 @@ class MonitorApp(Control):
         if self._farewell is not None:
             sentences.append(words.printable(self._farewell()))
         return "\n".join(sentences)
-
-    def _say(self, text: str) -> None:
-        self._notice.update(text)
-        self._notice.display = True
 
     def get_system_commands(self, screen: Screen[object]) -> Iterable[SystemCommand]:  # noqa: ARG002
         """Textual's own commands: what they can do is among ours."""
@@ -254,25 +228,6 @@ class MonitorApp(Control):
         """Light or dark."""
         self.theme = "textual-dark" if self.theme == "textual-light" else "textual-light"
 
-    async def action_quit(self) -> None:
-        """End the stream with everything flushed, then leave."""
-        if self._leaving:
-            return
-        self._leaving = True
-        if not self.engine.is_done:
-            self._say("Ending: what was heard is being finished.")
-        if not await asyncio.to_thread(self.engine.stop, STOP_LIMIT_S):
-            self.failure = OffkeyError(
-                f"The input did not end within {STOP_LIMIT_S:g} seconds.",
-                "What was heard last may be missing.",
-            )
-        self._take_error()
-        self._leave()
-
-    def _leave_soon(self) -> None:
-        self.run_worker(self.action_quit(), exit_on_error=True)
-
     def _leave(self) -> None:
         self.attention.restore()
-        code = 1 if self.crash is not None else self.failure.exit_code if self.failure else 0
-        self.exit(self.stream.snapshot, return_code=code)
+        super()._leave()

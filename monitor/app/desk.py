@@ -10,8 +10,6 @@ from textual.notifications import Notify
 from model.detector import Detector
 from monitor.app import words
 from monitor.app.attention import AlarmLine, Attention
-from monitor.app.colours import ThemedApp
-from monitor.app.engine import Engine
 from monitor.app.filterfield import FilterField
 from monitor.app.header import Header
 from monitor.app.keys import Keys
@@ -19,6 +17,7 @@ from monitor.app.listing import Listing
 from monitor.app.panels import LAST, VerdictPanel, score_panels
 from monitor.app.profile import ProfilePanel
 from monitor.app.session import Session
+from monitor.app.streamapp import StreamApp
 from monitor.app.table import SegmentTable
 from monitor.events import Heard
 from monitor.history import ROWS
@@ -26,14 +25,12 @@ from monitor.history import ROWS
 _ASKS = "words of time, cluster or source · anomalous · normal · not scored · cluster:4"
 
 
-class Desk(ThemedApp):
+class Desk(StreamApp):
     """The widgets, the segment that is shown, and what a person has asked for."""
 
     def __init__(self, session: Session) -> None:
-        super().__init__()
-        self.session = session
-        self.stream, self.history = session.stream, session.history
-        self.engine = Engine(session.stream)
+        super().__init__(session.stream)
+        self.session, self.history = session, session.history
         self.keys = Keys({})
         self.muted: set[int] = set()
         self.marked: list[int] = []

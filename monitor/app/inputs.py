@@ -134,9 +134,9 @@ class Inputs(list[Source]):
 
 
 def _channel_of(source: Source) -> int | None:
-    """The channel that a person asked for, counted from 1; None for all of them."""
-    channel: int | None = getattr(source, "_channel", None)
-    return None if channel is None else channel + 1
+    from monitor.microphone import Microphone
+
+    return source.channel if isinstance(source, Microphone) else None
 
 
 def _microphone(device: str, channel: int | None) -> Source:

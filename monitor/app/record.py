@@ -5,7 +5,6 @@ It holds no audio logic; space plays the last take, and nothing is recorded mean
 
 from __future__ import annotations
 
-import asyncio
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -17,10 +16,9 @@ from textual.widgets import Footer, Static
 
 from model.errors import OffkeyError, shown
 from monitor.app import words
-from monitor.app.colours import ThemedApp
-from monitor.app.dialogue import FailureDialogue
-from monitor.app.engine import Engine, forget_signals, leave_on_signals
+from monitor.app.engine import forget_signals, leave_on_signals
 from monitor.app.recordview import Count, Level, Takes, Top
+from monitor.app.streamapp import StreamApp, put
 from monitor.playback import Player
 from monitor.record_words import how_to, now_text, warning_text
 from monitor.recording import Recording
@@ -29,12 +27,11 @@ from monitor.stream import Stream
 from monitor.takes import read_take
 
 PULLS_PER_S = 20
-STOP_LIMIT_S = 5.0
 _ECHO_PULLS = 6
 """So long after a take was played its last sound may still be in the room."""
 
 
-class RecordApp(ThemedApp):
+class RecordApp(StreamApp):
     """Runs a recording beside the screen; returns the stream's last snapshot."""
 
     CSS_PATH = "offkey.tcss"
@@ -57,6 +54,7 @@ class RecordApp(ThemedApp):
     }
     """
     TITLE = "offkey record"
+    ENDING = "Ending: what was heard last is being kept."
     ENABLE_COMMAND_PALETTE = False
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 (declared by Textual)
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -69,14 +67,7 @@ class RecordApp(ThemedApp):
     ]
 
     def __init__(self, stream: Stream, recording: Recording) -> None:
-        super().__init__()
-        self.engine = Engine(stream)
-        self.failure: OffkeyError | None = None
-        """Why it could not go on; its caller ends with its exit code."""
-        self.crash: BaseException | None = None
-        """Anything else that the stream raised; its caller raises it again."""
-        self.warnings: list[str] = []
-        self._stream = stream
+        super().__init__(stream)
         self._recording = recording
         self._what = "pieces" if recording.plan.is_pieces else "takes"
         self._player = Player()
@@ -84,13 +75,11 @@ class RecordApp(ThemedApp):
         self._listening = 0
         """Above 0 while a take is played, and a little longer."""
         self._pulls: Timer | None = None
-        self._leaving = False
         self._top = Top(shown(recording.folder.path))
         self._level = Level(has_gate=not recording.plan.is_pieces)
         self._count, self._takes = Count(recording), Takes(recording)
         self._now = Static("", id="now", markup=False)
         self._warning = Static("", id="warning", markup=False)
-        self._notice = Static("", id="notice", markup=False)
 
     def compose(self) -> ComposeResult:
         """From the top: state, what to do, takes, notice, keys."""
@@ -117,19 +106,19 @@ class RecordApp(ThemedApp):
     def on_unmount(self) -> None:
         """Whatever ended the app, the recording ends with it."""
         forget_signals()
-        self._stream.stop()
+        self.stream.stop()
         self._player.close()
 
     def _pull(self) -> None:
         is_done = self.engine.is_done
-        now = self._stream.snapshot
+        now = self.stream.snapshot
         self._attend_listening()
         self._top.show(now)
         self._level.show(now)
         self._show_takes()
-        _put(self._now, self._now_text(now))
+        put(self._now, self._now_text(now))
         warning = warning_text(now, self._recording)
-        _put(self._warning, f"! {warning}" if warning else "")
+        put(self._warning, f"! {warning}" if warning else "")
         if is_done and self._pulls is not None:
             self._pulls.stop()
             self._pulls = None
@@ -163,7 +152,7 @@ class RecordApp(ThemedApp):
             self._hold()
 
     def _hold(self) -> None:
-        self._stream.pause(self._paused or self._listening > 0)
+        self.stream.pause(self._paused or self._listening > 0)
         self.refresh_bindings()
 
     def _say_goal(self) -> None:
@@ -178,26 +167,9 @@ class RecordApp(ThemedApp):
 
     def _finish(self, now: Snapshot) -> None:
         """The stream has ended by itself, or could not go on."""
-        self._take_error()
-        self.refresh_bindings()
-        if self.crash is not None:
-            self._leave()
-        elif self.failure is not None:
-            self.push_screen(FailureDialogue(self.failure), lambda _: self._leave())
-        else:
+        if not self._has_failed():
             problem = f"! {words.printable(now.problem)}\n" if now.problem else ""
             self._say(f"{problem}The input has ended. q ends, and tells the next step.")
-
-    def _take_error(self) -> None:
-        error = self.engine.error
-        if isinstance(error, OffkeyError):
-            self.failure = error
-        elif error is not None:
-            self.crash = error
-
-    def _say(self, text: str) -> None:
-        _put(self._notice, text)
-        self._notice.display = True
 
     def _complain(self, error: OffkeyError) -> None:
         self.notify(words.printable(str(error)), severity="error", markup=False)
@@ -242,30 +214,3 @@ class RecordApp(ThemedApp):
             said = f"Take {take.number:,} is thrown away; its file is gone."
         self._show_takes()
         self.notify(said, markup=False)
-
-    async def action_quit(self) -> None:
-        """End with everything kept, then leave."""
-        if self._leaving:
-            return
-        self._leaving = True
-        if not self.engine.is_done:
-            self._say("Ending: what was heard last is being kept.")
-        if not await asyncio.to_thread(self.engine.stop, STOP_LIMIT_S):
-            self.failure = OffkeyError(
-                f"The input did not end within {STOP_LIMIT_S:g} seconds.",
-                "What was heard last may be missing.",
-            )
-        self._take_error()
-        self._leave()
-
-    def _leave_soon(self) -> None:
-        self.run_worker(self.action_quit(), exit_on_error=True)
-
-    def _leave(self) -> None:
-        code = 1 if self.crash is not None else self.failure.exit_code if self.failure else 0
-        self.exit(self._stream.snapshot, return_code=code)
-
-
-def _put(widget: Static, text: str) -> None:
-    if str(widget.content) != text:
-        widget.update(text)

@@ -13,10 +13,10 @@ import tempfile
 from collections.abc import Iterator
 from typing import IO
 
-from monitor.app.app import STOP_LIMIT_S, MonitorApp
+from monitor.app.streamapp import STOP_LIMIT_S, StreamApp
 
 
-def run_app(app: MonitorApp) -> None:
+def run_app(app: StreamApp) -> None:
     """Run the app to its end; then print what was said meanwhile on stderr.
 
     Raises again whatever the stream raised but an OffkeyError: that one is `app.failure`.

@@ -14,7 +14,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import soundfile
@@ -52,6 +53,19 @@ class _Usage:
     threads: int
     descriptors: int
     processor_s: float
+
+
+@dataclass
+class _Seen:
+    """What was seen of a process while it ran."""
+
+    segments: int = 0
+    reached_s: float = 0.0
+    first: _Usage | None = None
+    """After the first minute of time, or at the end of a shorter run."""
+    last: _Usage | None = None
+    peak_mb: float = 0.0
+    course_mb: list[float] = field(default_factory=list)
 
 
 def main() -> int:
@@ -93,7 +107,7 @@ def write_long(path: Path, length_s: float, rate_hz: int | None = None) -> Path:
 
 
 def run(arguments: list[str | Path], tenth_s: float) -> Run:
-    """Run `offkey` headless and look at its process with every line that it writes."""
+    """Run `offkey` headless and watch it. Raises SystemExit where it fails."""
     command = Path(sys.executable).with_name("offkey")
     began = time.monotonic()
     process = subprocess.Popen(
@@ -104,37 +118,43 @@ def run(arguments: list[str | Path], tenth_s: float) -> Run:
     )
     assert process.stdout is not None
     assert process.stderr is not None
-    first, last, peak_mb, segments, reached_s = None, None, 0.0, 0, 0.0
-    course_mb: list[float] = []
-    for text in process.stdout:
-        line = json.loads(text)
-        if line["type"] != "segment":
-            continue
-        segments, reached_s = segments + 1, line["start_s"]
-        last = _usage(process.pid) or last
-        if last is not None:
-            peak_mb = max(peak_mb, last.resident_mb)
-        if last is not None and reached_s >= 60 and reached_s >= len(course_mb) * tenth_s:
-            course_mb.append(last.resident_mb)
-        if time.monotonic() - began >= 60 and first is None:
-            first = last
+    seen = _watch(process.pid, process.stdout, began + 60, tenth_s)
     summary = process.stderr.read().strip()
-    first = first or last
-    if process.wait() or first is None or last is None:
+    if process.wait() or seen.first is None or seen.last is None:
         raise SystemExit(f"offkey ended with {process.returncode}: {summary}")
-    wall_s = time.monotonic() - began
+    first, last, wall_s = seen.first, seen.last, time.monotonic() - began
     return Run(
-        segments,
-        reached_s,
+        seen.segments,
+        seen.reached_s,
         wall_s,
         last.processor_s / wall_s,
-        peak_mb,
+        seen.peak_mb,
         last.resident_mb - first.resident_mb,
-        [mb - course_mb[0] for mb in course_mb[1:]],
+        [mb - seen.course_mb[0] for mb in seen.course_mb[1:]],
         last.threads - first.threads,
         last.descriptors - first.descriptors,
         summary,
     )
+
+
+def _watch(pid: int, lines: Iterable[str], settled_at_s: float, tenth_s: float) -> _Seen:
+    """Look at a process with every segment that it writes; `settled_at_s` is on the clock."""
+    seen = _Seen()
+    for text in lines:
+        line = json.loads(text)
+        if line["type"] != "segment":
+            continue
+        seen.segments, seen.reached_s = seen.segments + 1, line["start_s"]
+        seen.last = _usage(pid) or seen.last
+        if seen.last is None:
+            continue
+        seen.peak_mb = max(seen.peak_mb, seen.last.resident_mb)
+        if seen.reached_s >= max(60, len(seen.course_mb) * tenth_s):
+            seen.course_mb.append(seen.last.resident_mb)
+        if seen.first is None and time.monotonic() >= settled_at_s:
+            seen.first = seen.last
+    seen.first = seen.first or seen.last
+    return seen
 
 
 def _usage(pid: int) -> _Usage | None:

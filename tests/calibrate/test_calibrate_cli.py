@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -140,6 +141,33 @@ def test_two_identical_recordings_are_told(
     assert done.returncode == 0
     assert "21 used" in done.stdout
     assert "cop" in done.stdout.split("groups")[0]
+
+
+def test_a_folder_and_its_copy_are_told_as_copies(
+    calibrated: Run, tmp_path: Path, write_words: Words
+) -> None:
+    """A folder given with its copy is learnt from: two folders, but not two groups."""
+    write_words(tmp_path / "a", 20)
+    shutil.copytree(tmp_path / "a", tmp_path / "b")
+    done = calibrated(tmp_path / "a", tmp_path / "b")
+    assert done.returncode == 0, done.stderr
+    assert "40 used" in done.stdout
+    assert "copies, kept in the group of their original: 20" in done.stdout
+    assert "20, each recording by itself" in done.stdout
+
+
+def test_copies_do_not_make_a_reference_large_enough(
+    refused: Callable[..., str], tmp_path: Path, write_words: Words
+) -> None:
+    """Twenty files of nineteen recordings, and thirty of one, are refused with what they are."""
+    paths = write_words(tmp_path / "words", 19)
+    shutil.copy(paths[0], tmp_path / "words" / "copy.wav")
+    assert "19 usable recordings are too few" in (said := refused(tmp_path / "words"))
+    assert "1 more is a copy" in said
+    (tmp_path / "one").mkdir()
+    for i in range(30):
+        shutil.copy(paths[0], tmp_path / "one" / f"{i}.wav")
+    assert "29 more are copies" in refused(tmp_path / "one")
 
 
 def test_only_a_model_is_ever_replaced(

@@ -421,6 +421,19 @@ def test_a_page_that_cannot_be_written_is_one_sentence(
     assert sorted(tmp_path.iterdir()) == [model]
 
 
+def test_a_page_that_is_replaced_keeps_its_permissions(
+    offkey: Run, model: Path, tmp_path: Path
+) -> None:
+    """Who could read the older page can read the new one, and nobody else."""
+    page = tmp_path / "page.html"
+    page.touch()
+    page.chmod(0o604)
+    assert offkey("report", model, "-o", page).returncode == 0
+    assert page.stat().st_size
+    assert page.stat().st_mode & 0o777 == 0o604
+    assert {path.name for path in tmp_path.iterdir()} == {model.name, page.name}
+
+
 def test_names_given_with_label_stand_on_the_page(offkey: Run, model: Path, tmp_path: Path) -> None:
     """The portrait has the name, and the suggested one beside it."""
     suggested = read_model(model).clusters.suggested[1]

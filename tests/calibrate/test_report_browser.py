@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import contextlib
 import json
-import shutil
-import subprocess
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -21,75 +17,19 @@ from calibrate.report.hearing import listen
 from calibrate.report.page import make_page
 from calibrate.report.session import read_session
 from model.detector import Detector
+from tests.chromium import Page, chromium, first_page
 
-aiohttp = pytest.importorskip("aiohttp", reason="aiohttp is not installed")
+pytest.importorskip("aiohttp", reason="aiohttp is not installed")
 pytest.importorskip("plotly", reason="plotly is not installed")
 pytest.importorskip("jinja2", reason="jinja2 is not installed")
 
-LIMIT_S = 60.0
-"""How long a thing may take that takes a second or two: more than any noisy machine needs."""
-OPTIONS = [
-    *("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars"),
-    *("--window-size=1400,1000", "--remote-debugging-port=0", "--mute-audio"),
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-]
 NAME = "<script>window.hit=1<∕script>\"'><img src=x onerror=window.hit=1>"
 ROWS = "[...document.querySelectorAll('#rows tbody tr')].map(row => row.innerText)"
 CHOSEN = "document.getElementById('table-title').textContent"
 
 
-class Page:
-    """A page in Chromium, through its DevTools protocol."""
-
-    def __init__(self, socket: Any) -> None:
-        self._socket = socket
-        self._calls = 0
-        self.events: list[dict[str, Any]] = []
-
-    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Call a method and give its result; what happens meanwhile is kept."""
-        self._calls += 1
-        await self._socket.send_json({"id": self._calls, "method": method, "params": parameters})
-        while True:
-            message: dict[str, Any] = await self._socket.receive_json()
-            if message.get("id") == self._calls:
-                assert "error" not in message, message
-                result: dict[str, Any] = message["result"]
-                return result
-            self.events.append(message)
-
-    async def value(self, expression: str) -> Any:
-        """What a line of JavaScript gives."""
-        result = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
-        assert "exceptionDetails" not in result, result
-        return result["result"].get("value")
-
-    async def wait_for(self, expression: str) -> None:
-        """Wait until a line of JavaScript is true."""
-        ends = time.monotonic() + LIMIT_S
-        while not await self.value(expression):
-            assert time.monotonic() < ends, expression
-            await asyncio.sleep(0.1)
-
-    async def mouse(self, kind: str, x: float, y: float, **more: Any) -> None:
-        """Move, press or let go."""
-        await self.call("Input.dispatchMouseEvent", type=kind, x=x, y=y, **more)
-
-    async def click(self, x: float, y: float) -> None:
-        """Move the mouse there and click."""
-        await self.drag((x, y))
-
-    async def drag(self, *places: tuple[float, float]) -> None:
-        """Press at the first place, move over the others, let go at the last."""
-        button: dict[str, Any] = {"button": "left", "clickCount": 1}
-        await self.mouse("mouseMoved", *places[0])
-        await asyncio.sleep(0.2)
-        await self.mouse("mousePressed", *places[0], **button)
-        for place in places[1:]:
-            await self.mouse("mouseMoved", *place, button="left")
-            await asyncio.sleep(0.05)
-        await self.mouse("mouseReleased", *places[-1], **button)
+class Report(Page):
+    """The page with a report."""
 
     async def place_of(self, selector: str) -> dict[str, float]:
         """Scroll an element into sight and give where it is."""
@@ -108,67 +48,41 @@ class Page:
 
     def complaints(self) -> list[Any]:
         """Exceptions, refused scripts and styles, and whatever else the console is told."""
-        found = [e["params"] for e in self.events if e["method"] == "Runtime.exceptionThrown"]
-        found += [e["params"] for e in self.events if e["method"] == "Log.entryAdded"]
-        said = [e["params"] for e in self.events if e["method"] == "Runtime.consoleAPICalled"]
+        found = self.seen("Runtime.exceptionThrown") + self.seen("Log.entryAdded")
+        said = self.seen("Runtime.consoleAPICalled")
         return found + [one for one in said if one["type"] in ("error", "warning", "assert")]
 
     def fetched(self) -> set[str]:
         """Kinds of addresses that were asked for."""
-        asked = [e["params"] for e in self.events if e["method"] == "Network.requestWillBeSent"]
+        asked = self.seen("Network.requestWillBeSent")
         return {one["request"]["url"].partition(":")[0] for one in asked}
 
 
 @pytest.fixture
 def devtools(tmp_path: Path) -> Iterator[str]:
     """Start Chromium; give the address of its DevTools."""
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    chromium = next((path for path in map(shutil.which, names) if path), None)
-    if chromium is None:
-        pytest.skip("Chromium is not installed")
-    profile = tmp_path / "profile"
-    line = [chromium, *OPTIONS, f"--user-data-dir={profile}", "about:blank"]
-    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        try:
-            ends, port = time.monotonic() + LIMIT_S, profile / "DevToolsActivePort"
-            while not (port.exists() and port.read_text().count("\n")):
-                assert process.poll() is None, "Chromium does not start"
-                assert time.monotonic() < ends
-                time.sleep(0.05)
-            yield f"http://127.0.0.1:{port.read_text().splitlines()[0]}"
-        finally:
-            process.terminate()
-            try:
-                process.wait(LIMIT_S)
-            finally:
-                process.kill()
+    with chromium(tmp_path / "profile") as where:
+        yield where
 
 
 @contextlib.asynccontextmanager
-async def opened(devtools: str, path: Path, width: int, scheme: str) -> AsyncIterator[Page]:
+async def opened(devtools: str, path: Path, width: int, scheme: str) -> AsyncIterator[Report]:
     """Open a file in Chromium's first page, and wait until all is in place."""
-    async with asyncio.timeout(3 * LIMIT_S), aiohttp.ClientSession() as session:
-        async with session.get(f"{devtools}/json") as answer:
-            pages = [page for page in await answer.json() if page["type"] == "page"]
-        where = pages[0]["webSocketDebuggerUrl"]
-        async with session.ws_connect(where, max_msg_size=0) as socket:
-            page = Page(socket)
-            for domain in ("Page", "Network", "Runtime", "Log"):
-                await page.call(f"{domain}.enable")
-            await page.call("Emulation.setFocusEmulationEnabled", enabled=True)
-            size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
-            await page.call("Emulation.setDeviceMetricsOverride", **size)
-            wish = [{"name": "prefers-color-scheme", "value": scheme}]
-            await page.call("Emulation.setEmulatedMedia", features=wish)
-            await page.call("Page.navigate", url=path.as_uri())
-            await page.wait_for("document.body?.dataset.ready === 'yes'")
-            yield page
+    async with first_page(devtools, Report) as page:
+        size = {"width": width, "height": 1000, "deviceScaleFactor": 1, "mobile": False}
+        await page.call("Emulation.setDeviceMetricsOverride", **size)
+        await page.call("Emulation.setScrollbarsHidden", hidden=True)
+        wish = [{"name": "prefers-color-scheme", "value": scheme}]
+        await page.call("Emulation.setEmulatedMedia", features=wish)
+        await page.call("Page.navigate", url=path.as_uri())
+        await page.wait_for("document.body?.dataset.ready === 'yes'")
+        yield page
 
 
 def in_chromium(
     devtools: str,
     path: Path,
-    act: Callable[[Page], Awaitable[None]],
+    act: Callable[[Report], Awaitable[None]],
     width: int = 1400,
     scheme: str = "light",
 ) -> None:
@@ -231,7 +145,7 @@ def test_a_brush_in_one_map_selects_in_the_other_and_in_the_table(
 ) -> None:
     """A box round two marks leaves those two bright in both maps and alone in the table."""
 
-    async def act(page: Page) -> None:
+    async def act(page: Report) -> None:
         await page.place_of("#map-features")
         await page.wait_for("MAPS.every(name => mapOf(name).data)")
         ax, ay = await page.value(f"{POINT}('map-features', 0)")
@@ -256,7 +170,7 @@ def test_a_brush_in_one_map_selects_in_the_other_and_in_the_table(
 def test_a_click_on_a_mark_plays_the_sound_and_draws_it(devtools: str, report: Path) -> None:
     """The sound is heard, named, and drawn: four curves of the model's own numbers."""
 
-    async def act(page: Page) -> None:
+    async def act(page: Report) -> None:
         await page.place_of("#map-profiles")
         await page.wait_for("MAPS.every(name => mapOf(name).data)")
         x, y = await page.value(f"{POINT}('map-profiles', 45)")
@@ -279,7 +193,7 @@ def test_a_click_on_a_mark_plays_the_sound_and_draws_it(devtools: str, report: P
 def test_the_table_filters_sorts_and_plays(devtools: str, report: Path) -> None:
     """Words narrow it down, a heading turns its order, a line plays its sound."""
 
-    async def act(page: Page) -> None:
+    async def act(page: Report) -> None:
         await page.press_on("#filter")
         await page.call("Input.insertText", text="speaker 3 037")
         await page.wait_for(f"{CHOSEN} === '1 sound found'")
@@ -300,7 +214,7 @@ def test_the_table_filters_sorts_and_plays(devtools: str, report: Path) -> None:
 def test_a_cluster_is_chosen_from_its_portrait_and_heard(devtools: str, report: Path) -> None:
     """Its button selects its members; the oddest and the typical can be heard."""
 
-    async def act(page: Page) -> None:
+    async def act(page: Report) -> None:
         await page.press_on('.choose[data-cluster="1"]')
         members = await page.value("all.filter(i => sounds.cluster[i] === 1)")
         await page.wait_for("state.selected !== null")
@@ -315,7 +229,7 @@ def test_a_cluster_is_chosen_from_its_portrait_and_heard(devtools: str, report: 
 def test_a_segment_of_the_session_leads_to_what_it_is_like(devtools: str, report: Path) -> None:
     """A click on the alarm in the time line names it and chooses its nearest recording."""
 
-    async def act(page: Page) -> None:
+    async def act(page: Report) -> None:
         await page.place_of("#timeline")
         await page.wait_for("document.getElementById('timeline').data")
         x, y = await page.value(
@@ -345,7 +259,7 @@ def test_every_part_is_drawn_in_any_window(
 ) -> None:
     """All figures come into being as one scrolls, nothing is wider than the window."""
 
-    async def act(page: Page) -> None:
+    async def act(page: Report) -> None:
         background = await page.value("getComputedStyle(document.body).backgroundColor")
         assert background == {"light": "rgb(247, 246, 243)", "dark": "rgb(20, 23, 27)"}[scheme]
         n = await page.value("document.querySelectorAll('.map, .chart, .profile').length")
@@ -356,7 +270,6 @@ def test_every_part_is_drawn_in_any_window(
                 await page.wait_for(f"{one}.querySelector('.main-svg') !== null")
         assert n == 2 + 5 + await page.value("data.portraits.length")
         assert await page.value("document.documentElement.scrollWidth") == width
-        picture = base64.b64decode((await page.call("Page.captureScreenshot"))["data"])
-        assert len(picture) > 10_000  # an empty page has 5,000 bytes
+        assert len(await page.picture()) > 10_000
 
     in_chromium(devtools, report, act, width, scheme)

@@ -47,6 +47,13 @@ def test_files_are_taken_as_given(tree: Path) -> None:
     assert found.paths == (notes, deep)
 
 
+def test_a_folder_given_twice_counts_once(tree: Path) -> None:
+    """Also what is passed over in it, however it is written."""
+    once = find_recordings([str(tree)])
+    assert find_recordings([str(tree), str(tree)]) == once
+    assert find_recordings([str(tree), str(tree / "b" / "..")]).ignored == once.ignored
+
+
 def test_a_path_that_is_not_there_is_not_lost(tmp_path: Path) -> None:
     """A wrong path is kept, so that reading it can say that it does not exist."""
     gone = str(tmp_path / "gone.wav")

@@ -60,7 +60,12 @@ def _app(goal: int, mode: str) -> RecordApp:
 
 async def recording(stage: Stage) -> Steps:
     """Sounds, from the first quiet to the goal; what spoils them; pausing, playing, an end."""
-    app = stage.app
+    for part in (_first_sounds, _what_spoils_them, _interruptions, _goal):
+        async for step in part(stage):
+            yield step
+
+
+async def _first_sounds(stage: Stage) -> Steps:
     await stage.show(source="USB Audio", rate_hz=48000)
     yield "opening"
     await stage.show(state="warming up", level_dbfs=-58.0, position_s=0.6)
@@ -70,33 +75,43 @@ async def recording(stage: Stage) -> Steps:
     await stage.show(level_dbfs=-21.0, gate_open=True, position_s=4.0)
     yield "hearing"
     fill(
-        app._recording,
+        stage.app._recording,
         [take(i, why, 40.0 - i, REASONS[:i].count(None)) for i, why in enumerate(REASONS, 1)],
     )
     await stage.show(level_dbfs=-58.0, gate_open=False, position_s=31.0)
     yield "takes"
-    app._recording._position_s, app._recording._clipped_s = 31.0, 30.0
+
+
+async def _what_spoils_them(stage: Stage) -> Steps:
+    recording = stage.app._recording
+    recording._position_s, recording._clipped_s = 31.0, 30.0
     await stage.show(level_dbfs=-2.0, gate_open=True)
     yield "clipping"
-    app._recording._clipped_s = 0.0
+    recording._clipped_s = 0.0
     await stage.show(level_dbfs=-30.0, gate_open=False, floor_dbfs=-32.0)
     yield "noisy"
+
+
+async def _interruptions(stage: Stage) -> Steps:
     await stage.show(level_dbfs=-58.0, floor_dbfs=-62.0)
     await stage.press("p")
     await stage.show(state="paused")
     yield "paused"
     await stage.press("p")
-    app._listening = 3
+    stage.app._listening = 3
     await stage.show(state="paused")
     yield "playing"
-    app._listening = 0
+    stage.app._listening = 0
     await stage.show(state="reconnecting", detail="attempt 3 failed, next in 4 s")
     yield "reconnecting"
     await stage.show(state="live", detail="")
-    app._complain(OffkeyError("There is no sound output."))
+    stage.app._complain(OffkeyError("There is no sound output."))
     yield "complaint"
     await stage.calm()
-    fill(app._recording, [take(i, None, 30.0, i) for i in range(1, 12)])
+
+
+async def _goal(stage: Stage) -> Steps:
+    fill(stage.app._recording, [take(i, None, 30.0, i) for i in range(1, 12)])
     await stage.show(position_s=60.0)
     yield "all"
     await stage.end(problem="'USB Audio' was lost and had not come back.")

@@ -48,6 +48,7 @@ from monitor.sinks import Sink
 from monitor.snapshot import Snapshot
 from monitor.sources import AudioFile
 from monitor.stream import Stream
+from tests.monitor.app_quiet import until
 
 MEDIUM = (120, 40)
 SIZES = [(80, 24), (100, 30), MEDIUM, (200, 60)]
@@ -63,15 +64,6 @@ def on_screen(app: MonitorApp, act: Act, size: tuple[int, int] = MEDIUM) -> None
             await act(pilot)
 
     asyncio.run(run())
-
-
-async def until(pilot: Pilot[Snapshot], holds: Callable[[], bool]) -> None:
-    """Wait until something holds, half a minute at most."""
-    for _ in range(600):
-        await pilot.pause(0.05)
-        if holds():
-            return
-    raise AssertionError("waited in vain")
 
 
 async def until_ended(pilot: Pilot[Snapshot], segments: int) -> None:
@@ -422,7 +414,7 @@ def test_an_input_that_does_not_end_is_left_behind(
             """Hang."""
             released.wait()
 
-    monkeypatch.setattr("monitor.app.app.STOP_LIMIT_S", 0.2)
+    monkeypatch.setattr("monitor.app.streamapp.STOP_LIMIT_S", 0.2)
     app = app_of(AudioFile(str(excerpt_file)), Hanging())
     on_screen(app, lambda pilot: pilot.press("q"))
     released.set()

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import math
 import shutil
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +19,7 @@ from textual.events import Key
 from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
-from model.audio import Block, Samples
+from model.audio import Samples
 from model.detector import Detector, Score
 from model.errors import DeviceError
 from model.segment import Segment
@@ -39,44 +38,12 @@ from monitor.events import Heard
 from monitor.microphone import Microphone
 from monitor.rehearsal import RehearsedDevice
 from monitor.snapshot import Snapshot
-from monitor.sources import AudioFile, Flag
+from monitor.sources import AudioFile
+from tests.monitor.app_quiet import Quiet, until
 
 Act = Callable[[Pilot[Snapshot]], Awaitable[None]]
 
-
-@pytest.fixture(autouse=True)
-def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
-
-
-class Quiet:
-    """A source that brings nothing until the stream is stopped."""
-
-    is_live = False
-    began: datetime | None = None
-    problem: str | None = None
-    length_s: float | None = None
-    rate_hz = 8000
-    name, state, detail = "quiet", "live", ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Nothing to close."""
-
-    @property
-    def now(self) -> datetime:
-        """UTC time of day."""
-        return datetime.now(UTC)
-
-    def blocks(self, stop: Flag, _paused: Flag) -> Iterator[Block]:
-        """Nothing."""
-        while not stop.is_set():
-            stop.wait(0.01)
-            yield Block(np.empty(0, np.float32), 0)
+pytestmark = pytest.mark.usefixtures("own_settings")
 
 
 def heard_at(number: int, p: float = 0.5, cluster: int = 0, silent: bool = False) -> Heard:
@@ -132,15 +99,6 @@ def on_screen(app: MonitorApp, act: Act, size: tuple[int, int] = (120, 40)) -> N
             await act(pilot)
 
     asyncio.run(run())
-
-
-async def until(pilot: Pilot[Snapshot], holds: Callable[[], bool]) -> None:
-    """Wait until something holds, ten seconds at most."""
-    for _ in range(500):
-        await pilot.pause(0.02)
-        if holds():
-            return
-    raise AssertionError("waited in vain")
 
 
 def told(app: MonitorApp) -> str:

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from textual.app import App
 from textual.color import Color
-from textual.pilot import Pilot
 from textual.theme import BUILTIN_THEMES
 
 from model.detector import Detector
@@ -29,19 +28,14 @@ from monitor.app.inputs import Inputs, LiveInput
 from monitor.ledger import Account
 from monitor.microphone import Microphone
 from monitor.rehearsal import RehearsedDevice
-from monitor.snapshot import Snapshot
+from tests.monitor.app_quiet import until
 from tests.monitor.app_states import STATES
 from tests.monitor.app_still import Stage, explanation, sound, sounds, still_app, still_detector
 from tests.monitor.pictures import look
 
 Act = Callable[[Stage], Awaitable[None]]
 
-
-@pytest.fixture(autouse=True)
-def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
-    monkeypatch.chdir(tmp_path)
+pytestmark = pytest.mark.usefixtures("own_settings")
 
 
 def on_screen(act: Act) -> MonitorApp:
@@ -58,15 +52,6 @@ def on_screen(act: Act) -> MonitorApp:
 
     asyncio.run(run())
     return app
-
-
-async def until(pilot: Pilot[Snapshot], holds: Callable[[], bool]) -> None:
-    """Wait until something holds, ten seconds at most."""
-    for _ in range(500):
-        await pilot.pause(0.02)
-        if holds():
-            return
-    raise AssertionError("waited in vain")
 
 
 def text_of(app: App[Any]) -> str:
@@ -144,7 +129,7 @@ def test_another_device_is_heard_on_the_same_channel(
 
     monkeypatch.setattr(inputs, "_microphone", make)
     first = Microphone(None, driver=RehearsedDevice(str(excerpt_file)))
-    first._channel = None if channel is None else channel - 1
+    first.channel = channel
     following = Inputs([first]).change("other")
     assert isinstance(following, LiveInput)
     assert following._following is not None

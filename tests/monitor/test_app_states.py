@@ -7,61 +7,26 @@ import re
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
-import numpy as np
 import pytest
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from model.audio import Block
 from model.detector import Detector
 from monitor.app.app import MonitorApp
 from monitor.app.drawing import Drawing
 from monitor.app.session import Session
 from monitor.snapshot import Snapshot
-from monitor.sources import Flag
+from tests.monitor.app_quiet import Quiet
 from tests.monitor.app_states import LIVE, SIZES, STATES, VERDICTS, heard_at
 
 SMALL = [(100, 19), (64, 24), (50, 24), (80, 14), (80, 11), (50, 10), (40, 8)]
 
-
-@pytest.fixture(autouse=True)
-def _own_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep the settings of whoever runs the tests out of them."""
-    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
-
-
-class Quiet:
-    """A source that brings nothing until the stream is stopped."""
-
-    is_live = True
-    began: datetime | None = None
-    problem: str | None = None
-    length_s: float | None = None
-    rate_hz = 8000
-    name, state, detail = "quiet", "live", ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        """Nothing to close."""
-
-    @property
-    def now(self) -> datetime:
-        """UTC time of day."""
-        return datetime.now(UTC)
-
-    def blocks(self, stop: Flag, _paused: Flag) -> Iterator[Block]:
-        """Nothing."""
-        while not stop.is_set():
-            stop.wait(0.01)
-            yield Block(np.empty(0, np.float32), 0)
+pytestmark = pytest.mark.usefixtures("own_settings")
 
 
 def text_of(app: MonitorApp) -> str:
@@ -108,7 +73,7 @@ def test_every_state_is_told_in_words(
     size: tuple[int, int], theme: str, demo_detector: Detector
 ) -> None:
     """At every size each state of the input stands on the screen, whole, in words."""
-    app = MonitorApp(Session.of(demo_detector, [Quiet()], title="a/six.offkey"))
+    app = MonitorApp(Session.of(demo_detector, [Quiet(is_live=True)], title="a/six.offkey"))
     app.theme = theme
 
     async def act(pilot: Pilot[Snapshot]) -> None:
@@ -127,7 +92,7 @@ def test_every_state_is_told_in_words(
 @pytest.mark.parametrize("size", SIZES)
 def test_every_verdict_is_told_in_words(size: tuple[int, int], demo_detector: Detector) -> None:
     """Each kind of verdict is told with its reason, never by colour alone."""
-    app = MonitorApp(Session.of(demo_detector, [Quiet()], title="six.offkey"))
+    app = MonitorApp(Session.of(demo_detector, [Quiet(is_live=True)], title="six.offkey"))
 
     async def act(pilot: Pilot[Snapshot]) -> None:
         for number, (name, (heard, expected)) in enumerate(VERDICTS.items(), start=1):
@@ -145,7 +110,7 @@ def test_panels_give_way_in_the_order_of_importance(
     size: tuple[int, int], demo_detector: Detector
 ) -> None:
     """However small the terminal, verdict and newest row are seen; no panel is cut."""
-    app = MonitorApp(Session.of(demo_detector, [Quiet()], title="six.offkey"))
+    app = MonitorApp(Session.of(demo_detector, [Quiet(is_live=True)], title="six.offkey"))
 
     async def act(pilot: Pilot[Snapshot]) -> None:
         app.history.take(heard_at(7, "anomalous"))
