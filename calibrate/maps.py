@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
 
@@ -17,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.rows import Rows, blocks
+from calibrate.threads import one_core_each
 from model.subspace import Subspace
 
 LARGEST = 5000
@@ -67,6 +69,7 @@ def make_map(rows: NDArray[np.floating], seed: int) -> Places:
     # It warns that the seed is fixed, which is meant, and that there are few rows, which is told.
     logging.getLogger("pacmap").setLevel(logging.ERROR)
     numba.set_num_threads(1)  # of this thread alone
+    one_core_each()  # also for what came with pacmap; it stays so, nothing else uses that
     embedding = PaCMAP(n_components=2, random_state=seed).fit_transform(rows.astype(np.float32))
     return np.asarray(embedding, np.float32)
 
@@ -88,7 +91,11 @@ def choose_rows(
 
 
 class Draughtsman:
-    """Draws both maps in a thread of its own: `begin`, `go_on`, then `result`."""
+    """Draws both maps in a thread of its own: `begin`, `go_on`, then `result`.
+
+    Until then linear algebra stays on one core everywhere: the last digits depend on how many take
+    part, a map makes much of them, and others limit them for the whole process now and then.
+    """
 
     def __init__(self, wanted: bool, seed: int) -> None:
         self._wanted, self._seed = wanted, seed
@@ -97,9 +104,12 @@ class Draughtsman:
         self._rows: NDArray[np.int32] = np.empty(0, np.int32)
         self._worked_s = 0.0
         self._components: _LookUp
+        self._limits = ExitStack()
 
     def begin(self, subspace: Subspace, rows: Rows, kept: NDArray[np.int64]) -> None:
         """Begin with the map of the features, where all of the `kept` rows go on the maps."""
+        if self._wanted:
+            self._limits.enter_context(one_core_each())
         self._components = lambda chosen: leading_components(subspace, rows, kept[chosen])
         if len(kept) <= LARGEST:
             self._draw("features", np.arange(len(kept)), self._components)
@@ -118,6 +128,7 @@ class Draughtsman:
         begun = time.perf_counter()
         places = {name: drawn.result() for name, drawn in self._drawn.items()}
         self._thread.shutdown()
+        self._limits.close()
         waited_s = time.perf_counter() - begun
         return Maps(places, self._rows, (round(self._worked_s, 1), round(waited_s, 1)))
 
