@@ -485,7 +485,7 @@ def test_a_device_that_is_lost_at_the_end_is_exit_code_1(run: Run, tmp_path: Pat
     arguments = ("--rehearse", STREAM, *FAST, "--inject", "unplug@10:999")
     done = run("record", "-o", "takes", "--name", "anna", *arguments, cwd=tmp_path)
     assert done.returncode == 1
-    assert "had not come back" in done.stderr
+    assert "has not come back" in done.stderr
     assert "takes are in takes/anna" in done.stderr
     assert len(files_in(tmp_path / "takes" / "anna")) == 6
 
@@ -611,7 +611,7 @@ def test_a_missing_loudspeaker_is_told(
         await until(pilot, lambda: recorded(app).kept >= 1)
         await pilot.press("space")
         await until(pilot, lambda: bool(app._notifications))
-        assert next(iter(app._notifications)).message == "There is no sound output."
+        assert next(iter(app._notifications)).message == "! There is no sound output."
         assert not app.engine.stream.is_paused
         await pilot.press("escape")
 
