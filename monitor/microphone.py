@@ -112,7 +112,7 @@ class Microphone:
     def problem(self) -> str | None:
         """Where the run ends while the device is lost, its input was lost."""
         if self.state in _LOST:
-            return f"{self.name!r} was lost and had not come back."
+            return f"{self.name!r} was lost and has not come back."
         return None
 
     @property

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
-from textual.events import Print
+from textual.events import Print, Resize
 from textual.screen import Screen
 from textual.timer import Timer
 from textual.widgets import Footer
@@ -24,6 +25,7 @@ from monitor.events import Heard
 from monitor.snapshot import Snapshot
 
 PULLS_PER_S = 40
+_ROOM_FOR_KEYS = 100
 _CALM_PULLS = 4
 """While nothing sounds the header is drawn at every so many pulls."""
 
@@ -67,6 +69,7 @@ class MonitorApp(Control):
         self._last = Snapshot()
         self._pulls: Timer | None = None
         self._calm = 0
+        self._footer = Footer(show_command_palette=False)
 
     def compose(self) -> ComposeResult:
         """From the top: header, three panels, error profile, alarm, segments, notice, keys."""
@@ -77,7 +80,7 @@ class MonitorApp(Control):
         yield self.table
         yield self.field
         yield self._notice
-        yield Footer(show_command_palette=False, compact=True)
+        yield self._footer
 
     def on_mount(self) -> None:
         """Begin."""
@@ -87,6 +90,10 @@ class MonitorApp(Control):
         self.engine.start()
         self._pulls = self.set_interval(1 / PULLS_PER_S, self._pull)
         self.call_after_refresh(self._look_around)
+
+    def on_resize(self, event: Resize) -> None:
+        """Where the keys have room they stand apart from each other."""
+        self._footer.compact = event.size.width < _ROOM_FOR_KEYS
 
     def _look_around(self) -> None:
         """What can wait until the first frame stands."""
@@ -138,7 +145,7 @@ class MonitorApp(Control):
         if self._calm:
             return
         self._last = snapshot
-        self.header.show(snapshot)
+        self._head(snapshot)
         if has_new_state or (new and self.table.chosen is None):
             self.show_panels()
         if has_new_state:
@@ -147,6 +154,11 @@ class MonitorApp(Control):
         self._notice_alarms([heard for heard in new if heard.alarm])
         if has_new_state:
             self.attention.entitle(self.alarm_line.heard, snapshot.state)
+
+    def _head(self, snapshot: Snapshot) -> None:
+        """Show a moment in the header, and that a person has asked for the end."""
+        is_ending = self.leaving and not snapshot.finished
+        self.header.show(replace(snapshot, state="ending") if is_ending else snapshot)
 
     def _notice_alarms(self, alarms: list[Heard]) -> None:
         """Ring, pin and light up, but for what is muted."""
@@ -189,36 +201,16 @@ class MonitorApp(Control):
         """Textual's own commands: what they can do is among ours."""
         yield from ()
 
-    def is_possible(self, call: str) -> bool:
-        """Whether an action, as Textual calls it, can be done now on the main screen."""
-        name, _, rest = call.partition("(")
-        parameters = (rest.startswith("True"),) if name == "pause" else ()
-        return self._can(name, parameters)
-
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """What cannot be done now has no key; other screens have keys of their own."""
         if not any(called.call.partition("(")[0] == action for called in ACTIONS):
             return True
         is_alone = len(self.screen_stack) == 1
-        return is_alone and self._can(action, parameters)
-
-    def _can(self, action: str, parameters: tuple[object, ...]) -> bool:
-        ended = self.engine.is_done
-        if action == "pause":
-            return not ended and parameters[0] is not self.stream.is_paused
-        if action in ("speed", "jump", "next_alarm"):
-            return not ended and self.stream.player is not None
-        if action == "device":
-            return not ended and self.session.inputs.live is not None
-        if action == "filter":
-            return not self.field.display
-        if action == "acknowledge":
-            return self.alarm_line.heard is not None
-        return True
+        return is_alone and self.can(action, parameters)
 
     def action_help(self) -> None:
         """Show every action with its key."""
-        self.push_screen(HelpScreen(self.keys))
+        self.push_screen(HelpScreen(self.keys, self.is_of_use))
 
     def action_commands(self) -> None:
         """The command palette."""
@@ -227,6 +219,11 @@ class MonitorApp(Control):
     def action_colours(self) -> None:
         """Light or dark."""
         self.theme = "textual-dark" if self.theme == "textual-light" else "textual-light"
+
+    def _tell_ending(self) -> None:
+        super()._tell_ending()
+        self._head(self.stream.snapshot)
+        self.verdict.show(self.shown, "ending", self.chosen_note)
 
     def _leave(self) -> None:
         self.attention.restore()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from monitor.app import words
 from monitor.app.drawing import Drawing, Line
@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from textual.app import App
 
 _RINGS_EVERY_S = 1.0
+_SEEN = "when seen"
+"""What the key of the alarm line is pressed."""
 
 
 class AlarmLine(Drawing):
     """The last alarm that nobody has acknowledged; hidden where there is none."""
+
+    COMPONENT_CLASSES: ClassVar[set[str]] = {"drawing--key"}
+    DEFAULT_CSS = """
+    AlarmLine .drawing--key { color: $footer-key-foreground; text-style: bold reverse; }
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -50,7 +57,7 @@ class AlarmLine(Drawing):
         odd = f"p {words.p_text(score.p)}"
         cluster = words.cluster_text(heard, self.names)
         more = f" · {self.count:,} not seen yet" if self.count > 1 else ""
-        seen = f" · press {self.key} once seen"
+        seen = f" · {self.key} {_SEEN}"
         choices = [
             f"{begin} · {odd}, {words.odds_text(score.p)} · {cluster}{more}{seen}",
             f"{begin} · {odd} · {cluster}{more}{seen}",
@@ -59,7 +66,11 @@ class AlarmLine(Drawing):
             f"{begin}{more}{seen}",
             begin,
         ]
-        return [[(words.first_fitting(choices, width), "bad")]]
+        text = words.first_fitting(choices, width)
+        said, key, _ = text.rpartition(f"{self.key} {_SEEN}")
+        if not key:
+            return [[(text, "bad")]]
+        return [[(said, "bad"), (self.key, "key"), (f" {_SEEN}", "bad")]]
 
 
 class Attention:

@@ -1,4 +1,4 @@
-"""Control: pause, rate, mute, bell, device, and the speed and place of a file."""
+"""Control: pause, rate, mute, bell, device, speed and place of a file; what can be done now."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from model.detector import Detector
 from monitor.alarms import SoundAlarms, WindowAlarms
 from monitor.app import words
+from monitor.app.keys import Action
 from monitor.app.teach import Teaching
 from monitor.events import Heard
 from monitor.history import ROWS
@@ -16,15 +17,45 @@ from monitor.history import ROWS
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
 _SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, math.inf)
 _NEARLY = 1e-9
+_OF_FILES = ("speed", "jump", "next_alarm")
+"""Actions on a file that plays."""
 
 
 class Control(Teaching):
     """Actions on the input and on what alarms."""
 
+    def is_possible(self, call: str) -> bool:
+        """Whether an action can be done now, by its call as a text."""
+        name, _, rest = call.partition("(")
+        parameters = (rest.startswith("True"),) if name == "pause" else ()
+        return self.can(name, parameters)
+
+    def can(self, action: str, parameters: tuple[object, ...]) -> bool:
+        """Whether an action can be done now on the main screen."""
+        ended = self.engine.is_done or self.leaving
+        if action == "pause":
+            return not ended and parameters[0] is not self.stream.is_paused
+        if action in _OF_FILES:
+            return not ended and self.stream.player is not None
+        if action == "device":
+            return not ended and self.session.inputs.live is not None
+        if action == "filter":
+            return not self.field.display
+        if action == "acknowledge":
+            return self.alarm_line.heard is not None
+        return True
+
+    def is_of_use(self, action: Action) -> bool:
+        """Whether an action is for the input that this session has."""
+        if action.id == "device":
+            return self.session.inputs.live is not None
+        return action.call.partition("(")[0] not in _OF_FILES or self.stream.player is not None
+
     def action_pause(self, paused: bool) -> None:
         """Pause, or go on."""
         self.stream.pause(paused)
         self.refresh_bindings()
+        self.tell_settings()
 
     def action_rate(self, steps: int) -> None:
         """The next false-alarm rate on the ladder, never below what the reference can promise."""

@@ -17,6 +17,7 @@ from monitor.app.drawing import Line, bars, join, reduce_columns
 LEAST = 16
 """So many values stay in view at least."""
 
+_VALLEY = 0.5
 _TICK_CELLS = 12
 _BRAILLE = 0x2800
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -111,15 +112,25 @@ def _line_codes(values: Values, top: float, width: int, rows: int) -> list[list[
 
 
 def peaks(error: Values, apart: int, most: int) -> list[int]:
-    """Indices of the largest local maxima above 0, largest first, further than `apart` apart."""
+    """Indices of the largest local maxima above 0, largest first, further than `apart` apart.
+
+    Those on the flank of a larger one are left out: between two of them the largest errors within
+    half of `apart` go down to less than `_VALLEY` of the smaller one.
+    """
     padded = np.pad(error, 1, constant_values=-1.0)
     is_peak = (error >= padded[:-2]) & (error >= padded[2:])
     left = np.where(is_peak, error, 0.0)
+    hills = np.pad(error, (apart // 4, apart // 4))
+    hills = np.lib.stride_tricks.sliding_window_view(hills, 2 * (apart // 4) + 1).max(axis=1)
     found: list[int] = []
     while len(found) < most and left.max() > 0:
         index = int(left.argmax())
         found.append(index)
         left[max(0, index - apart) : index + apart + 1] = 0
+        down, up = hills[index::-1], hills[index:]
+        valley = [np.minimum.accumulate(side) for side in (down, up)]
+        lowest = np.concatenate([valley[0][:0:-1], valley[1]])
+        left[lowest >= _VALLEY * error] = 0
     return found
 
 

@@ -32,6 +32,8 @@ class Desk(StreamApp):
         super().__init__(session.stream)
         self.session, self.history = session, session.history
         self.keys = Keys({})
+        self.leaving = False
+        """Whether a person has asked for the end."""
         self.muted: set[int] = set()
         self.marked: list[int] = []
         """Numbers of the segments that were marked in this session, the newest last."""
@@ -79,9 +81,14 @@ class Desk(StreamApp):
         recent = list(self._newest) if chosen is None else self._until(chosen)
         for panel in (self.isolation, self.reconstruction):
             panel.show(recent)
-        note = "" if chosen is None else f" · {self.keys.text('follow')} follows again"
-        self.verdict.show(heard, self.stream.snapshot.state, note)
+        self.verdict.show(heard, self.stream.snapshot.state, self.chosen_note)
         self.profile.show(heard)
+
+    @property
+    def chosen_note(self) -> str:
+        """How one goes on from a chosen segment; nothing where none is chosen."""
+        key = self.keys.text("follow")
+        return "" if self.table.chosen is None else f" · {key} follows again"
 
     def _until(self, heard: Heard) -> list[Heard]:
         """The last segments up to one, oldest first."""
@@ -100,15 +107,18 @@ class Desk(StreamApp):
         """Say under the table what a person has set."""
         parts = [f"alarm at p ≤ {words.p_text(self.stream.detector.false_alarm_rate)}"]
         if self.muted:
-            parts.append(f"muted: {', '.join(map(str, sorted(self.muted)))}")
+            numbers = ", ".join(map(str, sorted(self.muted)))
+            parts.append(f"muted: cluster{'s' if len(self.muted) > 1 else ''} {numbers}")
         if self.mark_count:
             parts.append(f"{self.mark_count:,} marked as normal")
         if not self.attention.rings:
             parts.append("bell off")
         player = self.stream.player
         if player is not None and not self.engine.is_done:
-            is_seeking = self.session.seeker.is_seeking
-            parts.append("fast to the next alarm" if is_seeking else words.speed_text(player.speed))
+            seeker = self.session.seeker
+            speed = words.speed_text(seeker.before if seeker.is_seeking else player.speed)
+            is_fast = seeker.is_seeking and not self.stream.is_paused
+            parts.append("fast to the next alarm" if is_fast else speed)
         self.table.tell_settings(" · ".join(parts))
 
     @property
@@ -120,7 +130,7 @@ class Desk(StreamApp):
         """Say something for a while; text from outside is safe here."""
         lines = "\n".join(words.printable(line) for line in text.splitlines())
         if severity == "warning":
-            self.notify(lines, severity="warning", markup=False)
+            self.notify(f"! {lines}", severity="warning", markup=False)
         else:
             self.notify(lines, markup=False)
 

@@ -34,4 +34,4 @@ class FailureDialogue(ModalScreen[None]):
             yield Static(printable(self._error.sentence), id="sentence", markup=False)
             if self._error.hint:
                 yield Static(printable(self._error.hint), id="hint", markup=False)
-            yield Static("Press Enter to quit.", id="leave", markup=False)
+            yield Static("Press enter to quit.", id="leave", markup=False)

@@ -166,6 +166,11 @@ def ruler(scale: Scale, score: float | None, width: int) -> Line:
     return join(cells, roles)
 
 
+def history_room(most: int, width: int) -> int:
+    """How many scores a history of at most `most` has room for: one or two in a cell."""
+    return min(most, width * (1 if width >= most else 2))
+
+
 def history(
     scale: Scale, scores: Sequence[float | None], most: int, width: int, rows: int
 ) -> list[Line]:
@@ -174,7 +179,7 @@ def history(
     `rows` is a multiple of three: what rises over the line into the upper third is beyond it.
     """
     per_cell = 1 if width >= most else 2
-    shown = scores[-min(most, width * per_cell) :] if width else ()
+    shown = scores[-history_room(most, width) :] if width else ()
     heights = np.zeros(width * 2, np.int64)
     levels = [_level(scale, score, rows) for score in shown]
     if levels:

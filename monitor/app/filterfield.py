@@ -12,6 +12,6 @@ class FilterField(Input):
     """Tells its two keys while it is typed in: the app's own rest meanwhile."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "submit", "keep the filter"),
+        Binding("enter", "submit", "keep the filter", key_display="enter"),
         Binding("escape", "app.back_out", "list all", key_display="esc"),
     ]

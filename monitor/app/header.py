@@ -12,7 +12,11 @@ from monitor.app.drawing import Drawing, Line, meter
 from monitor.snapshot import Snapshot
 
 _LOWEST_DBFS = -80.0
-_NAMES = {"digital zero": "digital zero: no signal", "silent": "silent: below −90 dBFS"}
+_NAMES = {
+    "digital zero": "digital zero: no signal",
+    "silent": "silent: below −90 dBFS",
+    "not finite": "not finite: broken data",
+}
 _UNHEARD = {
     "opening": "opening the input",
     "stalled": "no sound arrives from the input",
@@ -21,6 +25,7 @@ _UNHEARD = {
     "digital zero": "digital zero: no signal at all",
     "silent": "silent: below −90 dBFS",
 }
+_AMPLE = 1_000
 _GAP = 2
 _LONGEST_OF_FILE = len("playing")
 _ROOM_FOR_FLOOR = 54
@@ -44,14 +49,18 @@ class Header(Drawing):
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Line]:
-        """Title and source; input; counts, on the input's line where there are two lines only."""
+        """Title and source; input; counts, on the input's line where there are two lines only.
+
+        There what is said of the input comes first, and the counts are short where they must be.
+        """
         lines = [_ends(self._left(width), self._right(width), width)]
         if height >= 3:
             is_short = _length(self._counts()) > width
             return [*lines, self._input(width), self._counts(is_short)]
         for counts in (self._counts(), self._counts(is_short=True)):
             shown = self._input(width - _length(counts) - _GAP)
-            if _length(shown) + _length(counts) < width:
+            is_whole = shown[-1] == self._input(_AMPLE)[-1]
+            if is_whole and _length(shown) + _length(counts) < width:
                 break
         return [*lines, _ends(shown, counts, width)]
 
@@ -119,7 +128,8 @@ class Header(Drawing):
         floor = snapshot.floor_dbfs
         details = f"  {words.level_text(snapshot.level_dbfs)} dBFS"
         state = snapshot.input_state
-        state_width = _GAP + cell_len(state) if state else 0
+        shown = _NAMES.get(state, words.printable(state)) if state else ""
+        state_width = _GAP + cell_len(shown) if shown else 0
         if self._has_gate:
             gate = f"  gate {'open  ' if snapshot.gate_open else 'closed'}"
             noise = f"  floor {words.level_text(floor).strip():>3}"
@@ -127,10 +137,9 @@ class Header(Drawing):
             if width >= max(_ROOM_FOR_FLOOR, least + cell_len(noise)):
                 gate = noise + gate
             details += gate if width >= least else ""
-        shown = _NAMES.get(state, words.printable(state)) if state else ""
         longest = max(map(cell_len, _NAMES.values())) + _GAP
         room = width - len("input  ") - cell_len(details)
-        if room < longest + 8:
+        if room < longest + _SMALLEST_BAR:
             shown, longest = state or "", len("digital zero") + _GAP
         bar = max(_SMALLEST_BAR, min(32, room - longest))
         level = 0.0 if snapshot.level_dbfs is None else _share(snapshot.level_dbfs)

@@ -1,8 +1,10 @@
-"""The help: every action with the key that is in force, and where the keys can be changed."""
+"""The help: every action with the key in force, what the words mean, where keys are changed."""
 
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -12,17 +14,30 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
-from monitor.app.keys import GROUPS, Keys, settings_path, unique
+from monitor.app.keys import GROUPS, Action, Keys, settings_path, unique
 from monitor.app.words import printable
 
 _LEGEND = (
     "The filter takes words of time, cluster and source, and: anomalous, normal, not scored, "
-    "cluster:4. Enter keeps it, escape lists all again.",
-    "p is the share of reference sounds at least as odd as this one: the smaller, the odder.",
+    "cluster:4. enter keeps it, esc lists all again.",
     "The heavy part of each scale begins at the threshold: there one score alone is enough.",
-    "▲ raised an alarm · ▸ is chosen · unlike any: odd in a way no reference sound was · "
-    "outside conditions: more or less noise than in the reference.",
+    "▲ raised an alarm · ▸ is chosen",
 )
+_WORDS = (
+    "floor: the level of the background noise.",
+    "gate: open while something sounds over the floor; what comes through is one segment.",
+    "isolation score: how easily a sound is told apart from the reference; above 0 it is odder "
+    "than 90 % of it.",
+    "reconstruction error: how much of its spectrum the reference cannot explain.",
+    "p: the share of reference sounds at least as odd as this one: the smaller, the odder.",
+    "error profile: at which frequencies the reference cannot explain it.",
+    "cluster: one way of being off, found among the reference; the nearest one is named.",
+    "reach: how far from the middle of a cluster 99 % of its members lie.",
+    "unlike any: beyond the reach of the nearest cluster, so odd in a way of its own.",
+    "outside conditions: more or less noise around the sound than in the reference; trust p less.",
+    "lost: sound that never came; unreported: the device did not say so, the clock told it.",
+)
+"""For somebody who knows sound and has not read about the method."""
 _WIDTH, _BESIDE = 88, 8
 """Cells of the box; cells of it beside the text: frame, padding, scrollbar."""
 
@@ -38,15 +53,16 @@ class HelpScreen(ModalScreen[None]):
         Binding("pagedown,space", "scroll(10)", show=False),
     ]
 
-    def __init__(self, keys: Keys) -> None:
+    def __init__(self, keys: Keys, is_of_use: Callable[[Action], bool] = lambda _: True) -> None:
+        """`is_of_use` says of an action whether there is anything here that it is for."""
         super().__init__()
-        self._keys = keys
+        self._keys, self._is_of_use = keys, is_of_use
 
     def compose(self) -> ComposeResult:
         """The groups, the legend, the settings file."""
         with VerticalScroll(id="help", can_focus=False) as box:
             box.border_title = Content("what can be done")
-            box.border_subtitle = Content("↑↓ scroll · escape closes")
+            box.border_subtitle = Content("↑↓ scroll · esc closes")
             yield Static(self._text(), markup=False)
 
     def on_resize(self) -> None:
@@ -58,17 +74,27 @@ class HelpScreen(ModalScreen[None]):
         for group in GROUPS:
             pieces.append((f"{group}\n", "bold $text-primary"))
             for action in unique():
-                if action.group == group:
+                if action.group == group and self._is_of_use(action):
                     keys = f"  {self._keys.text(action.id):<10} "
                     pieces += [(keys, "bold"), (f"{action.help}\n", "")]
             pieces.append(("\n", ""))
-        pieces += [("what is on the screen\n", "bold $text-primary"), (self._wrapped(_LEGEND), "")]
-        pieces += [("\nother keys\n", "bold $text-primary"), (self._other_keys(), "")]
+        title = "bold $text-primary"
+        pieces += [("what is on the screen\n", title), (self._wrapped(_LEGEND), "")]
+        pieces += [("\nwhat the words mean\n", title), *self._words()]
+        pieces += [("\nother keys\n", title), (self._other_keys(), "")]
         return Content.assemble(*pieces)
+
+    def _words(self) -> list[tuple[str, str]]:
+        """Each word stands out before what it means."""
+        pieces = []
+        for text in _WORDS:
+            word, _, meaning = self._wrapped([text]).partition(":")
+            pieces += [(word, "bold"), (f":{meaning}", "")]
+        return pieces
 
     def _other_keys(self) -> str:
         ids = ", ".join(action.id for action in unique())
-        file = f'  In {printable(str(settings_path()))}:\n    [keys]\n    pause = "F5"\n'
+        file = f'  In {printable(_from_home(settings_path()))}:\n    [keys]\n    pause = "F5"\n'
         return file + self._wrapped([f"Names of the actions: {ids}."])
 
     def _wrapped(self, paragraphs: tuple[str, ...] | list[str]) -> str:
@@ -83,3 +109,9 @@ class HelpScreen(ModalScreen[None]):
     def action_scroll(self, lines: int) -> None:
         """Scroll the help."""
         self.query_one("#help").scroll_relative(y=lines, animate=False)
+
+
+def _from_home(path: Path) -> str:
+    """A path, shorter where it lies at home."""
+    home = Path.home()
+    return f"~/{path.relative_to(home).as_posix()}" if path.is_relative_to(home) else str(path)

@@ -47,7 +47,14 @@ ACTIONS = (
     Action("sort", "s", "sort", "sort", "Sort by time, p, either score, length.", _LOOK),
     Action("listen", "space", "listen", "play", "Listen to the segment.", _SOUND, True),
     Action("compare", "c", "compare", "compare", "Compare it with what was expected.", _SOUND),
-    Action("export", "e", "export", "export", "Export it as WAV with JSON to this folder.", _SOUND),
+    Action(
+        "export",
+        "e",
+        "export",
+        "export",
+        "Export it: WAV and JSON, into the folder offkey runs in.",
+        _SOUND,
+    ),
     Action("name", "n", "name", "name", "Name the nearest cluster.", _TEACH, True),
     Action(
         "mark",

@@ -13,6 +13,7 @@ from textual.widgets import Input, Static
 
 from model.detector import Detector
 from model.errors import InputError
+from monitor.app.profile import reach_text
 from monitor.app.words import printable
 from monitor.events import Heard
 from monitor.naming import check_name
@@ -88,18 +89,18 @@ class NameDialogue(ModalScreen[str | None]):
         cluster = self._heard.score.cluster
         with Vertical() as box:
             if cluster is None:
-                box.border_title = Content("No cluster to name")
+                box.border_title = Content("no cluster to name")
                 yield Static("This segment was not scored: it is near to no cluster.", markup=False)
-                yield Static("Esc leaves.", id="keys", markup=False)
+                yield Static("esc leaves.", id="keys", markup=False)
                 return
-            box.border_title = Content(f"Name cluster {cluster}")
+            box.border_title = Content(f"name cluster {cluster}")
             yield Static(self._facts(cluster), id="facts", markup=False)
             name = Input(self._present, placeholder=self._suggested(cluster), select_on_focus=False)
             name.border_title = Content("name")
             yield name
             yield Static("", id="remark", markup=False)
             yield Static(
-                "Enter saves it in the model file. Esc leaves all as it is.",
+                "enter saves it in the model file, esc leaves all as it is.",
                 id="keys",
                 markup=False,
             )
@@ -145,13 +146,15 @@ class NameDialogue(ModalScreen[str | None]):
         clusters, score = self._detector.clusters, self._heard.score
         continuous = self._detector.segmentation.mode == "continuous"
         things = "windows" if continuous else "recordings"
-        distance = score.cluster_distance or 0.0
-        kind = "beyond it: unlike any" if score.unlike_any else "one of its kind"
+        reach = reach_text(score)
+        kind = "unlike any" if score.unlike_any else "within it"
+        if reach.startswith("just"):
+            kind = kind.replace("within it", "like its members")
         rows = [
             ("suggested name", self._suggested(cluster)),
             ("members", f"{clusters.sizes[cluster]:,} of {sum(clusters.sizes):,} {things}"),
-            ("anomalous", f"{100 * clusters.anomalous_share[cluster]:.1f} % of its members"),
-            ("this segment", f"at {distance:.2f} of its reach: {kind}"),
+            ("of these", f"{100 * clusters.anomalous_share[cluster]:.1f} % are anomalous"),
+            ("this segment", f"{reach}: {kind}"),
         ]
         lines = [f"{label:<{_LABEL}}{text}" for label, text in rows]
         return "\n".join(["Of all clusters, this segment is nearest to this one.", "", *lines])

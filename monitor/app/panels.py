@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rich.segment import Segment as Piece
 from rich.style import Style
@@ -13,11 +13,11 @@ from textual.renderables.digits import Digits
 
 from model.detector import ANOMALOUS, NORMAL, Detector
 from monitor.app import words
-from monitor.app.drawing import Drawing, Line, Scale, history, ruler
+from monitor.app.drawing import Drawing, Line, Scale, history, history_room, ruler
 from monitor.events import Heard
 
 LAST = 60
-"""How many segments the history shows at most."""
+"""How many segments the history shows at most, where there is room for them."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class _Fact:
     """Where there is no room for the long form."""
 
 
+_HEARING = ("live", "playing")
+"""States in which the newest verdict is about what sounds now."""
 _VERDICTS = {NORMAL: _Fact("✓ NORMAL", "good"), ANOMALOUS: _Fact("▲ ANOMALOUS", "bad")}
 _WAITING = {
     "opening": "opening the input",
@@ -63,6 +65,7 @@ class ScorePanel(Drawing):
     def show(self, recent: Sequence[Heard]) -> None:
         """Show the newest segments, oldest first."""
         self._recent = recent[-LAST:]
+        self._caption()
         self.redraw()
 
     def on_resize(self) -> None:
@@ -80,8 +83,11 @@ class ScorePanel(Drawing):
         threshold = f"threshold {self._text(scale.threshold)}"
         if not scale.has_mark:
             threshold = "no threshold" if scale.threshold > 0 else "beyond at any score"
-        both = f"last {LAST} · {threshold}"
-        self.border_subtitle = Content(words.first_fitting([both, threshold], self.size.width - 4))
+        last = min(len(self._recent), history_room(LAST, self.size.width))
+        choices = [f"last {last} · {threshold}", threshold] if last else [threshold]
+        caption = words.first_fitting(choices, self.size.width - 4)
+        if self.border_subtitle != caption:
+            self.border_subtitle = Content(caption)
 
     def draw(self, width: int, height: int) -> list[Line]:
         """Value and p, large where there is room; ruler; history in threes of rows."""
@@ -144,6 +150,7 @@ class VerdictPanel(Drawing):
         self._thresholds = detector.thresholds
         self._heard: Heard | None = None
         self._state = "opening"
+        self._is_old = False
 
     def use(self, detector: Detector) -> None:
         """Another false-alarm rate has other thresholds."""
@@ -152,10 +159,12 @@ class VerdictPanel(Drawing):
     def show(self, heard: Heard | None, state: str, chosen: str = "") -> None:
         """Show a segment, or the state of the input before there is one.
 
-        `chosen` says in words that somebody has chosen it.
+        `chosen` says in words that somebody has chosen it. Where nothing is heard just now, the
+        newest one is told as the last one, and that it was normal is no good news any more.
         """
         self._heard, self._state = heard, state
-        title = "verdict · chosen" if chosen else "verdict"
+        self._is_old = heard is not None and state not in _HEARING and not chosen
+        title = "verdict · chosen" if chosen else "last verdict" if self._is_old else "verdict"
         if heard is not None:
             when = f"{words.when_text(heard)} · {words.duration_text(heard.segment)}"
             room = self.size.width - 4
@@ -166,11 +175,19 @@ class VerdictPanel(Drawing):
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Line]:
-        """One fact a line, wrapped to the width, the most important first."""
+        """One fact a line, wrapped to the width, the most important first.
+
+        Where there is no room for all of them, those above are shortened before those below.
+        """
         facts = self._waiting() if self._heard is None else self._facts(self._heard)
-        lines = _wrapped([(fact.long, fact.role) for fact in facts], width)
-        if len(lines) > height:
-            lines = _wrapped([(fact.short or fact.long, fact.role) for fact in facts], width)
+        lines: list[Line] = []
+        for n in range(len(facts) + 1):
+            told = [
+                (fact.short or fact.long) if i < n else fact.long for i, fact in enumerate(facts)
+            ]
+            lines = _wrapped([(t, fact.role) for t, fact in zip(told, facts, strict=True)], width)
+            if len(lines) <= height:
+                break
         if len(lines) < height >= 8:
             lines.insert(1, [])
         return lines[:height]
@@ -185,11 +202,15 @@ class VerdictPanel(Drawing):
         if score.verdict not in _VERDICTS:
             reason = _Fact(words.reason_text(heard))
             return [_Fact("○ NOT SCORED", "warn"), reason, *_notes(heard)]
+        verdict = _VERDICTS[score.verdict]
+        if self._is_old and score.verdict == NORMAL:
+            verdict = replace(verdict, role="muted")
         return [
-            _VERDICTS[score.verdict],
+            verdict,
             _Fact(f"p {words.p_text(score.p)} · {words.odds_text(score.p)}", "strong"),
             self._by(heard),
             *self._now(heard),
+            *_unlike(heard),
             *self._conditions(heard),
             *_notes(heard),
         ]
@@ -212,17 +233,21 @@ class VerdictPanel(Drawing):
         if p is None or (p <= rate) == heard.is_anomalous:
             return []
         now = NORMAL if heard.is_anomalous else ANOMALOUS
-        return [
-            _Fact(f"at today's p ≤ {words.p_text(rate)} it would be {now}", "warn", f"now {now}")
-        ]
+        return [_Fact(f"now at p ≤ {words.p_text(rate)} it would be {now}", "warn", f"now {now}")]
 
     def _conditions(self, heard: Heard) -> list[_Fact]:
         if not heard.score.outside_conditions:
             return []
         snr_db, known = heard.segment.snr_db, self._detector.card.snr_range_db
         noisier = snr_db is not None and known is not None and snr_db < known[0]
-        long = f"outside conditions: {'more' if noisier else 'less'} noise than in the reference"
+        long = f"outside conditions: {'noisier' if noisier else 'clearer'} than reference"
         return [_Fact(long, "warn", "outside conditions")]
+
+
+def _unlike(heard: Heard) -> list[_Fact]:
+    if not heard.score.unlike_any:
+        return []
+    return [_Fact("unlike any: odd in a way of its own", "warn", "unlike any")]
 
 
 def _notes(heard: Heard) -> list[_Fact]:

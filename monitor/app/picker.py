@@ -38,7 +38,7 @@ _MEANING = (
     "The level is the highest peak of the last half second. "
     "Make a sound to see which input hears it."
 )
-_LOOKING = "Looking which inputs there are …"
+_LOOKING = "Looking for inputs …"
 _NONE = "There is no sound device with an input.\nPlug one in, then look again."
 
 
@@ -50,7 +50,14 @@ class DevicePicker(ModalScreen[str | None]):
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("enter", "choose", "use this input", priority=True, id="picker.choose"),
+        Binding(
+            "enter",
+            "choose",
+            "use this input",
+            key_display="enter",
+            priority=True,
+            id="picker.choose",
+        ),
         Binding("r", "look_again", "look again", id="picker.look_again"),
         Binding("escape", "leave", "back", id="picker.leave"),
     ]
@@ -85,6 +92,7 @@ class DevicePicker(ModalScreen[str | None]):
         }
         #picker-said {
             height: auto;
+            min-height: 3;
             padding: 1 1 0 1;
         }
         Footer {
@@ -206,15 +214,15 @@ class DevicePicker(ModalScreen[str | None]):
 
     def _level(self, one: InputLevel, room: int) -> Line:
         if one.state == "waiting":
-            return [("its turn comes", "muted")]
+            return [("waiting", "muted")]
         if one.state == "opening":
             return [("opening it …", "muted")]
         if one.state == "mute":
             return [("! no sound arrives from it", "warn")]
         if one.state != "heard":
             if one.name == self._current:
-                return [("in use by this monitor", "")]
-            why = f"! cannot be opened: {words.printable(one.problem or '')}"
+                return [("in use here", "")]
+            why = f"! cannot be opened: {_why(one)}"
             return [(words.clip(why, room), "warn")]
         word, role = loudness(one.peak_dbfs)
         share = 0.0 if one.peak_dbfs is None else 1 - one.peak_dbfs / _LOWEST_DBFS
@@ -235,7 +243,7 @@ class DevicePicker(ModalScreen[str | None]):
         one = self._shown[at]
         if one.state in ("failed", "hung") and one.name != self._current:
             name = words.printable(one.name)
-            self._refusal = f"! {name} cannot be opened: {one.problem}. Choose another one."
+            self._refusal = f"! {name} cannot be opened: {_why(one)}. Choose another one."
             self._pull()
             return
         await self._close(one.name)
@@ -258,6 +266,12 @@ class DevicePicker(ModalScreen[str | None]):
         self._watch = LevelWatch()
         self._watch.start()
         self._pull()
+
+
+def _why(one: InputLevel) -> str:
+    """What is wrong with an input, as the rest of a sentence; names in capitals stay so."""
+    why = words.printable(one.problem or "")
+    return why if why[1:2].isupper() else why[:1].lower() + why[1:]
 
 
 def loudness(peak_dbfs: float | None) -> tuple[str, str]:

@@ -21,7 +21,7 @@ from monitor.app.drawing import Drawing, Line, bars, join
 _GUTTER = 6
 _PEAKS = 3
 _TINY = 1e-12
-_NOTHING = "There is nothing to compare: this sound cannot be scored."
+_NOTHING = "There is nothing to compare: this segment cannot be scored."
 
 
 class Picture(Drawing):
@@ -144,7 +144,7 @@ class Picture(Drawing):
         return float(shown[-1] - shown[0]) / max(1, len(shown) - 1)
 
     def _facts(self) -> list[tuple[str, str, str, str]]:
-        """Of each of the largest errors: frequency, error, sound, reconstruction."""
+        """Of each of the largest errors: frequency, error, segment, reconstruction."""
         shown = self._explanation
         assert shown is not None
         step = self._spacing_hz()
@@ -166,9 +166,9 @@ class Picture(Drawing):
         return words.first_fitting([intro + full, intro + short, short], width)
 
     def _table(self, width: int) -> list[Line]:
-        head = f"{'':<{_GUTTER}}{'largest errors in view':<24}{'error':>9}{'sound':>9}"
+        head = f"{'':<{_GUTTER}}{'largest errors in view':<24}{'error':>9}{'segment':>9}"
         head += f"{'reconstruction':>17}     "
-        choices = [head + "1 is the strongest frequency of the sound", head]
+        choices = [head + "1 is the strongest frequency of the segment", head]
         rows: list[Line] = [[(words.first_fitting(choices, width), "muted")]]
         for n, (at, error, sound, explained) in enumerate(self._facts(), 1):
             text = f"{at:<24}{error:>9}{sound:>9}{explained:>17}"
@@ -205,7 +205,7 @@ def _legend(width: int) -> Content:
     return Content.assemble(
         "spectrum of ",
         ("⠒⠒⠒⠒", "bold $foreground"),
-        (" this sound", "$foreground"),
+        (" this segment", "$foreground"),
         " over ",
         ("▀▀▀▀", "$primary 50%"),
         (f" {explained}", "$foreground"),

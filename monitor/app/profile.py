@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from rich.cells import cell_len
 from textual.content import Content
 
-from model.detector import Detector
+from model.detector import Detector, Score
 from model.features import band_edges_hz
 from model.profiles import dominant_band
 from monitor.app import words
@@ -30,6 +30,7 @@ class ProfilePanel(Drawing):
         self._centroids = detector.clusters.centroids
         self.names: Mapping[int, str] = {}
         """Names that clusters were given since."""
+        self._thing = "window" if detector.segmentation.mode == "continuous" else "segment"
         self._heard: Heard | None = None
         self.border_title = Content("error profile")
 
@@ -71,7 +72,7 @@ class ProfilePanel(Drawing):
 
     def _why_none(self) -> str:
         if self._heard is None:
-            return "Here the first segment will show at which frequencies it is off."
+            return f"Here the first {self._thing} will show at which frequencies it is off."
         return "Not scored, so there is no error profile."
 
     def _caption(self) -> None:
@@ -92,14 +93,19 @@ def titles(heard: Heard, names: Mapping[int, str]) -> list[str]:
     """Nearest cluster in words, the longest first; `names` are newer than the segment."""
     score = heard.score
     name = words.printable(names.get(score.cluster or 0, score.cluster_name or ""))
-    distance = score.cluster_distance or 0.0
     fate = "unlike any cluster · nearest" if score.unlike_any else "nearest cluster"
-    reach = f"at {distance:.1f} {'times' if score.unlike_any else 'of'} its reach"
-    if f"{distance:.1f}" == "1.0":
-        reach = f"just {'beyond' if score.unlike_any else 'within'} its reach"
+    reach = reach_text(score)
     shorter = [name, words.clip(name, 24), words.clip(name, 12)]
     nearest = [f'{fate}: {score.cluster} "{name}" {reach}' for name in shorter]
     return [*(f"error profile · {text}" for text in nearest[:2]), *nearest, f"{fate} {reach}"]
+
+
+def reach_text(score: Score) -> str:
+    """How far a segment is from its nearest cluster."""
+    distance = score.cluster_distance or 0.0
+    if f"{distance:.1f}" == "1.0":
+        return f"just {'beyond' if score.unlike_any else 'within'} its reach"
+    return f"at {distance:.1f} {'times' if score.unlike_any else 'of'} its reach"
 
 
 def _labelled(label: str, rows: list[str], role: str) -> list[Line]:

@@ -5,6 +5,7 @@ It holds no audio logic; space plays the last take, and nothing is recorded mean
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import ClassVar
 
 from textual.app import ComposeResult
@@ -17,10 +18,10 @@ from textual.widgets import Footer, Static
 from model.errors import OffkeyError, shown
 from monitor.app import words
 from monitor.app.engine import forget_signals, leave_on_signals
-from monitor.app.recordview import Count, Level, Takes, Top
+from monitor.app.recordview import Count, Level, Takes, Top, goal_text, now_line
 from monitor.app.streamapp import StreamApp, put
 from monitor.playback import Player
-from monitor.record_words import how_to, now_text, warning_text
+from monitor.record_words import how_to, warning_text
 from monitor.recording import Recording
 from monitor.snapshot import Snapshot
 from monitor.stream import Stream
@@ -59,7 +60,10 @@ class RecordApp(StreamApp):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (30, "-tall")]  # noqa: RUF012 (declared by Textual)
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("space", "listen", "listen to the last"),
+        Binding("space", "stop_playing", "stop playing"),
+        Binding("space", "miss('listen to')", show=False),
         Binding("u,backspace", "throw_away", "throw the last away"),
+        Binding("u,backspace", "miss('throw away')", show=False),
         Binding("p", "pause(True)", "pause"),
         Binding("p", "pause(False)", "go on"),
         Binding("q,escape", "quit", "end"),
@@ -72,6 +76,7 @@ class RecordApp(StreamApp):
         self._what = "pieces" if recording.plan.is_pieces else "takes"
         self._player = Player()
         self._paused = False
+        self._has_takes = False
         self._listening = 0
         """Above 0 while a take is played, and a little longer."""
         self._pulls: Timer | None = None
@@ -113,29 +118,34 @@ class RecordApp(StreamApp):
         is_done = self.engine.is_done
         now = self.stream.snapshot
         self._attend_listening()
-        self._top.show(now)
+        if self._has_takes is not (self._recording.last is not None):
+            self._has_takes = not self._has_takes
+            self.refresh_bindings()
+        self._top.show(self._as_told(now))
         self._level.show(now)
         self._show_takes()
-        put(self._now, self._now_text(now))
+        put(
+            self._now,
+            now_line(now, self._recording.plan, self._listening > 0, self._now.size.width),
+        )
         warning = warning_text(now, self._recording)
         put(self._warning, f"! {warning}" if warning else "")
         if is_done and self._pulls is not None:
             self._pulls.stop()
             self._pulls = None
             self._finish(now)
-        elif not self._leaving:
+        elif not self.leaving:
             self._say_goal()
 
     def _show_takes(self) -> None:
         self._count.redraw()
         self._takes.redraw()
 
-    def _now_text(self, now: Snapshot) -> str:
-        symbol, _ = words.STATES.get(now.state, ("?", "warn"))
-        if self._listening:
-            return "▶ Playing the last take; nothing is recorded meanwhile."
-        detail = f" ({words.printable(now.detail)})" if now.detail else ""
-        return f"{symbol} {now_text(now, self._recording.plan)}{detail}"
+    def _as_told(self, now: Snapshot) -> Snapshot:
+        """The moment with the state as a person sees it: paused for playing, asked to end."""
+        if self.leaving and not now.finished:
+            return replace(now, state="ending")
+        return replace(now, state="playing") if self._listening else now
 
     def _attend_listening(self) -> None:
         """When the last take has been played, and has faded in the room, record again."""
@@ -158,10 +168,7 @@ class RecordApp(StreamApp):
     def _say_goal(self) -> None:
         recording = self._recording
         if recording.kept >= recording.plan.goal:
-            self._say(
-                f"{recording.kept:,} good {self._what}: that is all that was asked for. q ends; "
-                "or go on, more are better."
-            )
+            self._say(goal_text(recording))
         else:
             self._notice.display = False
 
@@ -172,13 +179,21 @@ class RecordApp(StreamApp):
             self._say(f"{problem}The input has ended. q ends, and tells the next step.")
 
     def _complain(self, error: OffkeyError) -> None:
-        self.notify(words.printable(str(error)), severity="error", markup=False)
+        self.notify(f"! {words.printable(str(error))}", severity="error", markup=False)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        """Pausing and going on share a key: only one of them can be done at a time."""
+        """What cannot be done now leaves its key to what can."""
+        is_playing, has_takes = self._listening > 0, self._recording.last is not None
         if action == "pause":
-            return not self.engine.is_done and parameters[0] is not self._paused
-        return True
+            is_running = not (self.engine.is_done or self.leaving or is_playing)
+            return is_running and parameters[0] is not self._paused
+        if action == "stop_playing":
+            return is_playing
+        if action == "listen":
+            return has_takes and not is_playing
+        if action == "throw_away":
+            return has_takes
+        return action != "miss" or not (has_takes or is_playing)
 
     def action_pause(self, paused: bool) -> None:
         """Pause, or go on."""
@@ -186,21 +201,26 @@ class RecordApp(StreamApp):
         self._hold()
 
     def action_listen(self) -> None:
-        """Play the last good take; end that where it plays."""
+        """Play the last good take."""
         take = self._recording.last
-        if self._listening:
-            self._player.stop()
-        elif take is None or take.path is None:
-            self.notify("There is no take to listen to yet.", markup=False)
-        else:
-            try:
-                samples, rate_hz = read_take(take.path)
-            except OffkeyError as error:
-                self._complain(error)
-                return
-            self._listening = _ECHO_PULLS
-            self._hold()
-            self._player.play(samples, rate_hz)
+        if take is None or take.path is None:
+            return
+        try:
+            samples, rate_hz = read_take(take.path)
+        except OffkeyError as error:
+            self._complain(error)
+            return
+        self._listening = _ECHO_PULLS
+        self._hold()
+        self._player.play(samples, rate_hz)
+
+    def action_stop_playing(self) -> None:
+        """Play no more; recording goes on when the room is quiet again."""
+        self._player.stop()
+
+    def action_miss(self, what: str) -> None:
+        """Say why a key does nothing."""
+        self.notify(f"There is no take to {what} yet.", markup=False)
 
     def action_throw_away(self) -> None:
         """Throw the last good take away."""
@@ -209,8 +229,12 @@ class RecordApp(StreamApp):
         except OffkeyError as error:
             self._complain(error)
             return
-        said = "There is no take to throw away."
-        if take is not None:
-            said = f"Take {take.number:,} is thrown away; its file is gone."
+        if take is None:
+            return
         self._show_takes()
-        self.notify(said, markup=False)
+        self.notify(f"Take {take.number:,} is thrown away; its file is gone.", markup=False)
+        self.refresh_bindings()
+
+    def _tell_ending(self) -> None:
+        super()._tell_ending()
+        self._top.show(self._as_told(self.stream.snapshot))

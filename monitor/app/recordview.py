@@ -1,4 +1,4 @@
-"""The parts of the recording screen that are drawn: top line, level, progress, and the takes."""
+"""The parts of the recording screen: top line, level, progress, takes; what goes on in words."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from rich.cells import cell_len
 
 from monitor.app import words
 from monitor.app.drawing import Drawing, Line, meter
-from monitor.record_words import not_kept_text, piece_text, verdict_text
-from monitor.recording import Recording, Take
+from monitor.record_words import not_kept_text, now_text, piece_text, verdict_text
+from monitor.recording import Plan, Recording, Take
 from monitor.snapshot import Snapshot
 
 _LOWEST_DBFS = -80.0
@@ -62,13 +62,14 @@ class Level(Drawing):
         self.redraw()
 
     def draw(self, width: int, height: int) -> list[Line]:  # noqa: ARG002
-        """One line: a bar with a tick at the noise, then both in numbers."""
+        """One line: a bar with a tick at the noise, then both in numbers; a dash unheard."""
         now = self._now
-        is_heard = now.state not in ("opening", "stalled", "reconnecting", "paused", "ended")
-        level, floor = (now.level_dbfs, now.floor_dbfs) if is_heard else (None, None)
+        if now.state in ("opening", "stalled", "reconnecting", "paused", "ended"):
+            return [[("level  ", "muted"), (words.NONE, "")]]
+        level, floor = now.level_dbfs, now.floor_dbfs
         details = f"  {words.level_text(level)} dBFS"
         if self._has_gate:
-            gate = "gate open  " if now.gate_open and is_heard else "gate closed"
+            gate = "gate open  " if now.gate_open else "gate closed"
             details += f"   noise {words.level_text(floor)}   {gate}"
         bar = max(6, width - len("level  ") - cell_len(details))
         tick = None if floor is None else _share(floor)
@@ -89,6 +90,8 @@ class Count(Drawing):
         kept, goal = recording.kept, recording.plan.goal
         what = "good pieces" if recording.plan.is_pieces else "good takes"
         count = f"{kept:,} of {goal:,} {what}  "
+        if kept > goal:
+            count = f"{kept:,} {what}, {goal:,} asked for  "
         refused, piece = recording.not_kept, piece_text(recording)
         pieces = [f"  {piece}"] if piece else []
         after = ["".join(pieces)]
@@ -139,6 +142,27 @@ class Takes(Drawing):
             mark, role = "✗ ", "muted" if take.reason == "thrown away" else "warn"
         room = max(0, width - cell_len(measures) - 4)
         return [(f"{measures}  ", ""), (mark, role), (words.clip(verdict, room), role)]
+
+
+def now_line(now: Snapshot, plan: Plan, is_playing: bool, width: int) -> str:
+    """What is going on, and what to do, in one line where that is possible."""
+    if is_playing:
+        return "▶ Playing the last take; nothing is recorded meanwhile."
+    symbol, _ = words.STATES.get(now.state, ("?", "warn"))
+    text = f"{symbol} {now_text(now, plan)}"
+    if not now.detail:
+        return text
+    detail = words.printable(now.detail)
+    choices = [f"{text} ({detail})", f"{text.partition(';')[0]}: {detail}."]
+    return words.first_fitting(choices, max(8, width))
+
+
+def goal_text(recording: Recording) -> str:
+    """That there are as many good takes as were asked for, or more."""
+    kept, goal = recording.kept, recording.plan.goal
+    good = words.plural(kept, "good piece" if recording.plan.is_pieces else "good take")
+    asked = "that is all that was asked for" if kept == goal else f"{goal:,} asked for"
+    return f"{good}: {asked}. q ends; or go on, more are better."
 
 
 def _share(level_dbfs: float) -> float:

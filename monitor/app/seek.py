@@ -14,7 +14,8 @@ class NextAlarm(Sink):
 
     def __init__(self) -> None:
         self._player: FileControl | None = None
-        self._before = 1.0
+        self.before = 1.0
+        """The speed that a file has again at its next alarm."""
 
     @property
     def is_seeking(self) -> bool:
@@ -24,7 +25,7 @@ class NextAlarm(Sink):
     def seek(self, player: FileControl) -> None:
         """Play as fast as it goes until the next alarm."""
         if self._player is not player:
-            self._before = player.speed if math.isfinite(player.speed) else 1.0
+            self.before = player.speed if math.isfinite(player.speed) else 1.0
             self._player = player
             player.speed = math.inf
 
@@ -32,7 +33,7 @@ class NextAlarm(Sink):
         """Play on as before."""
         player, self._player = self._player, None
         if player is not None:
-            player.speed = self._before
+            player.speed = self.before
 
     def take(self, event: Event) -> None:
         """An alarm ends it."""

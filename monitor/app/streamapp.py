@@ -32,7 +32,8 @@ class StreamApp(ThemedApp):
         """Anything else that the stream raised; its caller raises it again."""
         self.warnings: list[str] = []
         """What sinks warned of while the screen was up."""
-        self._leaving = False
+        self.leaving = False
+        """Whether a person has asked for the end."""
         self._notice = Static("", id="notice", markup=False)
 
     def _say(self, text: str) -> None:
@@ -60,11 +61,11 @@ class StreamApp(ThemedApp):
 
     async def action_quit(self) -> None:
         """End the stream with everything flushed, then leave."""
-        if self._leaving:
+        if self.leaving:
             return
-        self._leaving = True
+        self.leaving = True
         if not self.engine.is_done:
-            self._say(self.ENDING)
+            self._tell_ending()
         if not await asyncio.to_thread(self.engine.stop, STOP_LIMIT_S):
             self.failure = OffkeyError(
                 f"The input did not end within {STOP_LIMIT_S:g} seconds.",
@@ -72,6 +73,11 @@ class StreamApp(ThemedApp):
             )
         self._take_error()
         self._leave()
+
+    def _tell_ending(self) -> None:
+        """Say that the end was asked for; it may take a while."""
+        self._say(self.ENDING)
+        self.refresh_bindings()
 
     def _leave_soon(self) -> None:
         self.run_worker(self.action_quit(), exit_on_error=True)

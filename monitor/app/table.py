@@ -148,7 +148,12 @@ class SegmentTable(ScrollView, can_focus=False):
     def tell_settings(self, text: str) -> None:
         """Say below the rows what is set."""
         self._settings = text
-        self.border_subtitle = Content(words.clip(text, max(8, self.size.width - 3)))
+        self.border_subtitle = Content(words.clip(text, self._room))
+
+    @property
+    def _room(self) -> int:
+        """Cells for words in the border, whether there is a scrollbar or not."""
+        return max(8, self.outer_size.width - 6)
 
     @property
     def page(self) -> int:
@@ -183,16 +188,19 @@ class SegmentTable(ScrollView, can_focus=False):
         if self.listing.filter != Filter():
             choices = [*(f"{choice} · esc lists all" for choice in choices), listed]
         if self.chosen is not None:
-            chosen = f"chosen: {words.when_text(self.chosen)}, {self.follow_key} follows again"
-            short = self.listing.filter_in_words or listed
+            time = f"chosen {words.when_text(self.chosen)}"
+            chosen = f"{time}, {self.follow_key} follows again"
+            only = self.listing.filter_in_words
+            short = only or listed
             choices = [
+                *(f"{only} · esc lists all · {text}" for text in (chosen, time) if only),
                 f"segments · {listed} · {chosen}",
                 f"{listed} · {chosen}",
                 f"{short} · {chosen}",
-                f"{short} · chosen: {words.when_text(self.chosen)}",
+                f"{short} · {time}",
                 chosen,
             ]
-        title = words.first_fitting(choices, max(8, self.size.width - 3))
+        title = words.first_fitting(choices, self._room)
         if self.border_title != title:
             self.border_title = Content(title)
 

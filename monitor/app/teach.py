@@ -125,12 +125,14 @@ class Teaching(LookingBack):
         self.tell_settings()
         self.table.refresh()
         count = self.mark_count
-        text = f"{done}: {words.plural(count, 'marked sound')} so far. Nothing changes yet."
+        text = f"{done}: {words.plural(count, 'marked sound')} so far."
         if count:
-            text += f"\n{self._would_become()}\noffkey calibrate --add-marked takes them in."
+            them = "it" if count == 1 else "them"
+            text += f" Nothing changes before offkey calibrate --add-marked takes {them} in. "
+            text += self._would_become(them)
         self.tell(text)
 
-    def _would_become(self) -> str:
+    def _would_become(self, them: str) -> str:
         detector = self.stream.detector
         if self._marks is None:
             return ""
@@ -141,7 +143,7 @@ class Teaching(LookingBack):
         isolation = words.isolation_text
         mean = words.reconstruction_text
         return (
-            "With them the thresholds would be about: "
+            f"With {them} the thresholds would be about: "
             f"isolation {isolation(now.isolation_score)} → {isolation(then.isolation_score)}, "
             f"reconstruction {mean(now.reconstruction_error)} → "
             f"{mean(then.reconstruction_error)}."

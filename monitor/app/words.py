@@ -28,6 +28,7 @@ STATES = {
     "not finite": ("!", "warn"),
     "stalled": ("!", "bad"),
     "reconnecting": ("↻", "bad"),
+    "ending": ("■", "muted"),
     "ended": ("■", "muted"),
 }
 """State to symbol and role."""
@@ -137,11 +138,11 @@ def duration_text(segment: Segment) -> str:
 
 
 def lost_text(account: Account) -> str:
-    """How much sound was lost, and how much of it only the clock tells of."""
+    """How much sound was lost, and how much of it the device did not report."""
     if account.lost_s <= 0:
         return "nothing lost"
     unseen_s = account.lost_by_clock_s
-    by_clock = f", {_short_time(unseen_s)} by the clock" if unseen_s > 0 else ""
+    by_clock = f", {_short_time(unseen_s)} of it unreported" if unseen_s > 0 else ""
     return f"{_short_time(account.lost_s)} lost{by_clock}"
 
 

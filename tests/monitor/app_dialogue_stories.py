@@ -16,7 +16,8 @@ from monitor.app.dialogue import FailureDialogue
 from monitor.app.naming import NameDialogue
 from monitor.app.picker import DevicePicker
 from monitor.levels import InputLevel, Levels
-from tests.monitor.app_still import Stage, explanation, sound
+from tests.monitor.app_sounds import explanation, sound
+from tests.monitor.app_still import Stage
 from tests.monitor.app_stories import LONG, Steps, Story, after_sounds, live_app
 
 

@@ -13,32 +13,36 @@ from model.segment import Segmentation
 from monitor.app import record
 from monitor.app.engine import Engine
 from monitor.app.record import RecordApp
-from monitor.recorders import PieceRecording, make_recording
+from monitor.recorders import PIECE_S, PieceRecording, make_recording
 from monitor.recording import Plan, Recording, Take
 from monitor.stream import Stream
 from monitor.takes import TakeFolder
-from tests.monitor.app_still import Stage, StillEngine, StillPlayer, StillStream, still_detector
+from tests.monitor.app_sounds import still_detector
+from tests.monitor.app_still import Stage, StillEngine, StillPlayer, StillStream
 from tests.monitor.app_stories import Steps, Story
 
-REASONS = (
-    None,
-    None,
-    "clipped",
-    None,
-    "too quiet",
-    "too short",
-    None,
-    "too long",
-    "cut off",
-    "gap",
+NOISE_DBFS = -62.0
+TAKEN = (
+    (None, 0.62, -24.0),
+    (None, 0.58, -27.0),
+    ("clipped", 0.66, -4.0),
+    (None, 0.71, -23.0),
+    ("too quiet", 0.55, -55.0),
+    ("too short", 0.09, -30.0),
+    (None, 0.64, -25.0),
+    ("too long", 1.34, -28.0),
+    ("cut off", 0.41, -26.0),
+    ("gap", 0.52, -25.0),
 )
+"""Why a take is not kept, its length and its level."""
 
 
-def take(number: int, reason: str | None, snr_db: float | None, kept: int) -> Take:
+def take(number: int, of: tuple[str | None, float, float], kept: int) -> Take:
     """Make up a take."""
+    reason, duration_s, level_dbfs = of
     path = Path("takes/anna") / f"{kept:04}.flac" if reason is None else None
-    duration_s = 30.0 if snr_db is None else 0.3 + number / 20
-    return Take(number, None, 0.0, duration_s, -20.0 - number, snr_db, reason, path)
+    snr_db = None if duration_s == PIECE_S else level_dbfs - NOISE_DBFS
+    return Take(number, None, 0.0, duration_s, level_dbfs, snr_db, reason, path)
 
 
 def fill(recording: Recording, takes: list[Take]) -> None:
@@ -76,7 +80,7 @@ async def _first_sounds(stage: Stage) -> Steps:
     yield "hearing"
     fill(
         stage.app._recording,
-        [take(i, why, 40.0 - i, REASONS[:i].count(None)) for i, why in enumerate(REASONS, 1)],
+        [take(i, of, sum(not why for why, *_ in TAKEN[:i])) for i, of in enumerate(TAKEN, 1)],
     )
     await stage.show(level_dbfs=-58.0, gate_open=False, position_s=31.0)
     yield "takes"
@@ -99,9 +103,11 @@ async def _interruptions(stage: Stage) -> Steps:
     yield "paused"
     await stage.press("p")
     stage.app._listening = 3
+    stage.app._hold()
     await stage.show(state="paused")
     yield "playing"
     stage.app._listening = 0
+    stage.app._hold()
     await stage.show(state="reconnecting", detail="attempt 3 failed, next in 4 s")
     yield "reconnecting"
     await stage.show(state="live", detail="")
@@ -111,10 +117,11 @@ async def _interruptions(stage: Stage) -> Steps:
 
 
 async def _goal(stage: Stage) -> Steps:
-    fill(stage.app._recording, [take(i, None, 30.0, i) for i in range(1, 12)])
+    good = [take(i, (None, 0.55 + i / 100, -22.0 - i % 4), i) for i in range(1, 12)]
+    fill(stage.app._recording, good)
     await stage.show(position_s=60.0)
     yield "all"
-    await stage.end(problem="'USB Audio' was lost and had not come back.")
+    await stage.end(problem="'USB Audio' was lost and has not come back.")
     yield "ended"
 
 
@@ -124,7 +131,7 @@ async def pieces(stage: Stage) -> Steps:
     assert isinstance(recording, PieceRecording)
     await stage.show(source="USB Audio", rate_hz=48000, state="live", level_dbfs=-31.0)
     yield "the first"
-    fill(recording, [take(i, None, None, i) for i in range(1, 4)])
+    fill(recording, [take(i, (None, PIECE_S, -31.0 + i % 2), i) for i in range(1, 4)])
     await stage.show(position_s=104.0)
     yield "some"
 

@@ -31,7 +31,10 @@ STATES: dict[str, tuple[Snapshot, list[str]]] = {
     "opening": (replace(LIVE, state="opening"), ["◌ OPENING", "opening the input"]),
     "warming up": (replace(LIVE, state="warming up"), ["◌ WARMING UP", "−31 dBFS"]),
     "live": (LIVE, ["● LIVE", "USB Audio", "0:12:41", "−31 dBFS", "gate open"]),
-    "counts": (LIVE, ["412 segments · 5 alarms", "3 not scored", "2.5 s lost, 20 ms by the clock"]),
+    "counts": (
+        LIVE,
+        ["412 segments · 5 alarms", "3 not scored", "2.5 s lost, 20 ms of it unreported"],
+    ),
     "file": (
         replace(LIVE, state="playing", source="a/b.wav", length_s=900.0),
         ["▶ PLAYING", "b.wav", "12:41.2 / 15:00.0"],
@@ -47,7 +50,7 @@ STATES: dict[str, tuple[Snapshot, list[str]]] = {
     ),
     "not finite": (
         replace(LIVE, state="not finite", input_state="not finite", level_dbfs=-20.0),
-        ["! NOT FINITE", "not finite"],
+        ["! NOT FINITE", "not finite: broken data"],
     ),
     "stalled": (replace(LIVE, state="stalled"), ["! STALLED", "no sound arrives from the input"]),
     "reconnecting": (

@@ -1,32 +1,17 @@
-"""A screen that stands still: a made-up model, made-up sounds, no thread, no clock.
-
-Every number is made by the four operations on small whole numbers, so that no picture of it hangs
-on a processor, on a version of numpy or on a fit.
-"""
+"""A screen that stands still: no thread, no clock, and stages on which something happens."""
 
 from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any, cast
 
-import numpy as np
-from numpy.typing import NDArray
 from textual.pilot import Pilot
 from textual.screen import Screen
 from textual.widgets import Input
 
-from model.card import ModelCard
-from model.conformity import Conformity
-from model.detector import ANOMALOUS, NORMAL, NOT_SCORED, Detector, Score
-from model.explanation import Explanation
-from model.features import Spectrum
-from model.isolation import IsolationForest
-from model.profiles import ProfileClusters
-from model.segment import Segment, Segmentation
-from model.subspace import Subspace
+from model.detector import Detector
 from monitor.app.app import MonitorApp
 from monitor.app.engine import Engine
 from monitor.app.inputs import Inputs, LiveInput
@@ -39,97 +24,8 @@ from monitor.sources import Source
 from monitor.stream import Stream
 from tests.monitor.pictures import Picture, look
 
-N = 3000
-BEGAN = datetime(2026, 3, 4, 9, 30, tzinfo=UTC)
-CENTRES = (6, 14, 27, 40, 52, 60)
-"""The band in which the sounds of each cluster are off."""
-NAMES = ("50–640 Hz", "0.5–1.1 kHz", "1.2–1.8 kHz", "1.9–2.4 kHz", "late hiss", "2.9–3.4 kHz")
-
-
-def bump(centre: float, width: float, n: int = 64) -> NDArray[np.float64]:
-    """A smooth hill of height 1."""
-    away = (np.arange(n) - centre) / width
-    return 1 / (1 + away * away)
-
-
-def still_detector(mode: str = "event") -> Detector:
-    """Make up a model of 3,000 sounds and six clusters, the fifth of them named by a person."""
-    i = np.arange(N)
-    isolation = 0.095 - 0.2 * (i / N)
-    reconstruction = 4e-5 / ((i * 1237 % N + 1) / N + 0.08)
-    zero, nodes = np.zeros(3400), np.zeros(1, np.int32)
-    return Detector(
-        Spectrum(),
-        Segmentation(mode),
-        Subspace(zero, np.zeros((1, 3400))),
-        IsolationForest(nodes, nodes, np.zeros(1), np.zeros((1, 2), np.int32), zero[:1], 1, 1.0, 0),
-        Conformity(isolation, reconstruction),
-        ProfileClusters(
-            np.array([0.02 * bump(centre, 5.3) for centre in CENTRES]),
-            np.full(6, 0.05),
-            (900, 700, 500, 400, 300, 200),
-            (0.004, 0.006, 0.01, 0.02, 0.05, 0.0),
-            tuple("2.5–3.0 kHz" if name == "late hiss" else name for name in NAMES),
-            tuple(name if name == "late hiss" else None for name in NAMES),
-        ),
-        0.01,
-        ModelCard(
-            "2026-01-02T03:04:05Z", {}, N, N, 60, "by name", (), 5, (), (), 0, 0, 0, "", 1, 0.99,
-            (20.0, 60.0),
-        ),
-        {},
-        "made up",
-    )  # fmt: skip
-
-
-def sound(number: int, p: float | None, cluster: int = 0, *, is_live: bool = True, **more: Any) -> (
-    Heard
-):  # fmt: skip
-    """Make up a sound: how odd it is follows from p, in which way from its cluster.
-
-    `more` changes what its segment or its score says.
-    """
-    parts = {name: more.pop(name) for name in list(more) if name in Segment.__annotations__}
-    segment = Segment(np.zeros(3400, np.float32), 7.0 * number, 0.4 + number * 37 % 50 / 100)
-    score = Score(NOT_SCORED, "gap")
-    if p is not None:
-        hill = bump(CENTRES[cluster] + number % 3 - 1, 4.3 + number % 2)
-        score = Score(
-            ANOMALOUS if p <= 0.01 else NORMAL,
-            isolation_score=0.095 - 0.2 * p + (0.02 if p <= 0.01 else 0),
-            reconstruction_error=4e-5 / (p + 0.08) + (1e-4 if p <= 0.01 else 0),
-            isolation_p=min(1.0, 1.51 * p),
-            reconstruction_p=min(1.0, 1.21 * p),
-            p=p,
-            cluster=cluster,
-            cluster_name=NAMES[cluster],
-            cluster_distance=0.62,
-            unlike_any=False,
-            profile=tuple((hill * (0.03 if p > 0.01 else 0.09)).tolist()),
-        )
-    at = (BEGAN + timedelta(seconds=7 * number)).isoformat(timespec="milliseconds")
-    heard = Heard("USB Audio", at if is_live else None, replace(segment, **parts), score, number)
-    return replace(heard, score=replace(score, **more), alarm=p is not None and p <= 0.01)
-
-
-def sounds(n: int, *, is_live: bool = True) -> list[Heard]:
-    """Make up sounds: every twelfth alarms, one is not scored, the rest are as they should be."""
-    ps = (0.62, 0.34, 0.81, 0.12, 0.47, 0.93, 0.25, 0.58, 0.071, 0.76, 0.39)
-
-    def one(i: int) -> Heard:
-        if i % 12 == 0:
-            return sound(i, 0.002 + i / 9000, 4, is_live=is_live)
-        return sound(i, None if i == 17 else ps[i % 11], i * 7 % 6, is_live=is_live)
-
-    return [one(i) for i in range(1, n + 1)]
-
-
-def explanation() -> Explanation:
-    """Make up what is to be compared: three hills, one of which the reference does not know."""
-    known = 0.9 * bump(700, 90, 3400) + 0.5 * bump(1500, 60, 3400)
-    heard = known / 1.25 + bump(2400, 25, 3400) * (1 + np.arange(3400) % 7 / 20) / 1.3
-    heard = heard / heard.max()
-    return Explanation(Spectrum().frequencies_hz(), heard, known, np.abs(heard - known))
+LOST_S = 0.12
+"""How much is lost in a segment with a gap."""
 
 
 class StillStream:
@@ -195,11 +91,19 @@ def still_app(
     stream = StillStream(detector)
     app = MonitorApp(
         Session(cast(Stream, stream), History(), inputs, NextAlarm(), title),
-        farewell=lambda: "2 clips are in alarms/.",
+        farewell=None if is_live else lambda: _outcome(app),
     )
     app.engine = cast(Engine, StillEngine(stream))
     app._player = cast(Any, StillPlayer())
     return app
+
+
+def _outcome(app: MonitorApp) -> str:
+    """What the demo says at its end, where it found all that was planted."""
+    rows = app.history.rows()
+    n = sum(heard.alarm for heard in rows)
+    among = f"0 false alarms among {len(rows)} segments"
+    return f"Found {n} of {n} planted oddities; missed none; {among}."
 
 
 @dataclass
@@ -222,11 +126,18 @@ class Stage:
         await self._rest()
 
     async def hear(self, *sounds: Heard, is_lit: bool = False) -> None:
-        """Hear sounds, and count them; an alarm's row is lit up only where that is asked for."""
+        """Hear sounds until their end, and count them, also what was lost in them.
+
+        An alarm's row is lit up only where that is asked for.
+        """
         self.heard += sounds
         for heard in sounds:
             self.app.history.take(heard)
+        lost_s = LOST_S * sum(heard.score.reason == "gap" for heard in self.heard)
+        before, last = self.app.engine.stream.snapshot, self.heard[-1].segment
         await self.show(
+            position_s=max(before.position_s, last.start_s + last.duration_s + 0.2),
+            account=replace(before.account, lost_s=lost_s),
             segments=len(self.heard),
             alarms=sum(heard.alarm for heard in self.heard),
             not_scored=sum(heard.score.p is None for heard in self.heard),

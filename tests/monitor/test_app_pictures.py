@@ -2,8 +2,8 @@
 
 What is compared with tests/monitor/pictures is what Textual would write on a terminal, in two
 themes at three sizes, and at the smallest also without colours and in the terminal's own sixteen.
-Everything on the screen is made up (app_still.py), so that nothing of it hangs on a clock, a
-processor or a fit. When the screen was changed on purpose:
+Everything on the screen is made up (app_still.py, app_sounds.py), so that nothing of it hangs on a
+clock, a processor or a fit. When the screen was changed on purpose:
 
     python -m pytest tests/monitor/test_app_pictures.py --update-pictures
 

@@ -190,23 +190,23 @@ def test_the_dialogue_says_which_cluster_it_is(word_detector: Detector, word: He
     """Number, suggested name, members, share of anomalous ones and distance are on it."""
     cluster, clusters = nearest(word), word_detector.clusters
     said, answers = ask(named(word_detector, word, "hum"), word)
-    assert f"Name cluster {cluster}" in said
+    assert f"name cluster {cluster}" in said
     assert clusters.suggested[cluster] in said
     assert f"{clusters.sizes[cluster]:,} of 60 recordings" in said
     assert f"{100 * clusters.anomalous_share[cluster]:.1f} %" in said
-    assert f"{word.score.cluster_distance:.2f} of its reach: one of its kind" in said
+    assert f"at {word.score.cluster_distance:.1f} of its reach: within it" in said
     assert "Without a name" not in said
     assert not answers
 
 
 def test_a_segment_unlike_any_is_called_so(word_detector: Detector) -> None:
-    """Beyond the reach the dialogue says that the nearest cluster is not one of its kind."""
+    """Beyond the reach the dialogue does not say that it is within it."""
     noise = np.random.default_rng(0).normal(size=3400).astype(np.float32) * 0.1
     heard = hear(word_detector, noise)
     assert heard.score.unlike_any
     said, _ = ask(word_detector, heard)
     assert "unlike any" in said
-    assert "one of its kind" not in said
+    assert "within it" not in said
 
 
 def test_enter_gives_the_name_that_was_typed(word_detector: Detector, word: Heard) -> None:

@@ -142,7 +142,7 @@ def test_every_input_is_listed_with_what_it_brings(size: tuple[int, int]) -> Non
         assert "1 channel · 44.1 kHz" in cellar
         assert "– dBFS  no signal" in cellar
         assert "█" not in cellar
-        assert "! cannot be opened: De" in line_with(host, "Attic mic", below=1)
+        assert "! cannot be opened: de" in line_with(host, "Attic mic", below=1)
         keys = line_with(host, "look again")
         assert "use this input" in keys
         assert "esc back" in keys
@@ -153,7 +153,7 @@ def test_every_input_is_listed_with_what_it_brings(size: tuple[int, int]) -> Non
 @pytest.mark.parametrize(
     ("state", "words"),
     [
-        ("waiting", "its turn comes"),
+        ("waiting", "waiting"),
         ("opening", "opening it …"),
         ("mute", "! no sound arrives from it"),
         ("hung", "! cannot be opened: it does not answer"),
@@ -202,7 +202,7 @@ def test_the_device_that_is_heard_is_in_use_where_it_cannot_be_opened_twice() ->
     """Where nobody else may open the current one, that is no fault of it, and it can be kept."""
 
     async def look(pilot: Pilot[None], host: Host) -> None:
-        await until(pilot, lambda: "in use by this monitor" in text_of(host))
+        await until(pilot, lambda: "in use here" in text_of(host))
         assert "cannot be opened" not in text_of(host)
         await pilot.press("enter")
         await until(pilot, lambda: bool(host.answers))
@@ -246,7 +246,7 @@ def test_however_many_there_are_the_keys_stay_in_sight(watch: type[FakeWatch]) -
 @pytest.mark.parametrize(
     ("levels", "sentence", "hint"),
     [
-        (Levels(), "Looking which inputs there are …", ""),
+        (Levels(), "Looking for inputs …", ""),
         (Levels(()), "There is no sound device with an input.", "Plug one in, then look again."),
         (Levels(None, "The PortAudio library is missing.", "apt x"), "PortAudio library", "apt x"),
         (Levels(None, "It failed."), "It failed.", "Look again after a while."),
@@ -316,7 +316,7 @@ def test_one_that_cannot_be_opened_is_not_taken() -> None:
     async def press(pilot: Pilot[None], host: Host) -> None:
         await until(pilot, lambda: "▸" in text_of(host))
         await pilot.press("end", "enter")
-        said = "! Attic mic cannot be opened: Device unavailable. Choose another one."
+        said = "! Attic mic cannot be opened: device unavailable. Choose another one."
         await until(pilot, lambda: said in text_of(host))
         assert not host.answers
         await pilot.press("up")

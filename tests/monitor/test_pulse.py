@@ -532,7 +532,7 @@ def test_ctrl_c_ends_while_the_server_is_frozen(pulse: Pulse, start_monitor: Sta
     monitor.wait_for(type="state", state="stalled")  # the call that closes the device hangs now
     ended = monitor.interrupt()
     assert ended.ended_at - ended.asked_at < ENDED_S
-    check_loss_at_the_end(ended, "offkey: 'pulse' was lost and had not come back.\n")
+    check_loss_at_the_end(ended, "offkey: 'pulse' was lost and has not come back.\n")
     [gap] = monitor.of_type("gap")
     assert gap["cause"] == "stall"
 

@@ -414,7 +414,7 @@ def test_a_device_that_stays_away(demo_detector: Detector, ten: Path) -> None:
     assert gap["start_s"] + gap["lost_s"] == pytest.approx(FILE_S, abs=1e-6)
     assert outcome.states[-2:] == ["stalled", "reconnecting"]
     assert outcome.said == [outcome.last.problem]
-    assert "was lost and had not come back" in outcome.said[0]
+    assert "was lost and has not come back" in outcome.said[0]
 
 
 def test_a_device_that_never_brings_anything(demo_detector: Detector, ten: Path) -> None:
