@@ -8,6 +8,7 @@ from pathlib import PurePath
 from textual.notifications import Notify
 
 from model.detector import Detector
+from model.explanation import explain
 from monitor.app import words
 from monitor.app.attention import AlarmLine, Attention
 from monitor.app.filterfield import FilterField
@@ -81,7 +82,13 @@ class Desk(StreamApp):
             panel.show(recent)
         note = "" if chosen is None else f" · {self.keys.text('follow')} follows again"
         self.verdict.show(heard, self.stream.snapshot.state, note)
-        self.profile.show(heard)
+        self.profile.show(heard, self._findings(heard))
+
+    def _findings(self, heard: Heard | None) -> tuple[str, ...]:
+        """In which ways a segment is off; nothing where its sound is no longer kept."""
+        samples = None if heard is None else self.history.samples(heard.number)
+        explanation = None if samples is None else explain(self.stream.detector, samples)
+        return () if explanation is None else explanation.findings
 
     def _until(self, heard: Heard) -> list[Heard]:
         """The last segments up to one, oldest first."""
