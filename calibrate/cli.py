@@ -34,7 +34,18 @@ def _clusters(_ctx: click.Context, _option: click.Parameter, text: str) -> int |
 @click.option(
     "--group", metavar="REGEX", help="One capture: what recordings share, as the speaker."
 )
-@click.option("--components", default=0.99, show_default=True, help="Share of variance to explain.")
+@click.option(
+    "--features",
+    type=click.Choice(["auto", "spectrum", "mel"]),
+    default="auto",
+    show_default=True,
+    help="Front end; auto: the one that hears more. spectrum: the reference method.",
+)
+@click.option(
+    "--components",
+    type=float,
+    help="Share of variance to explain.  [default: 0.99; with mel 0.9]",
+)
 @click.option(
     "--clusters",
     default="10",
@@ -105,7 +116,7 @@ def _check(options: dict[str, Any]) -> None:
 
     if options["alarm_after"] is not None and options["mode"] == "event":
         raise click.UsageError("--alarm-after belongs to continuous mode: add --mode continuous.")
-    if not 0 < options["components"] < 1:
+    if options["components"] is not None and not 0 < options["components"] < 1:
         raise InputError("--components is a share of the variance between 0 and 1, such as 0.99.")
     if options["jobs"] == 0:
         raise InputError("--jobs takes -1 for all cores, or a number of them.")
@@ -133,6 +144,7 @@ def _settings(options: dict[str, Any]) -> Settings:
             alarm=AlarmRule() if alarm is None else AlarmRule.parse(alarm),
         ),
         group=check_group_pattern(options["group"]),
+        features=options["features"],
         explained_variance=options["components"],
         n_clusters=options["clusters"],
         false_alarm_rate=options["false_alarm_rate"],

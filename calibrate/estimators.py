@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 
 from calibrate.moments import measure
 from calibrate.threads import one_core_each
-from model.features import Features
+from model.features import BandPart, Features
 from model.isolation import IsolationForest
-from model.profiles import ProfileClusters, dominant_band
+from model.profiles import ProfileClusters, dominant_in_parts
 from model.subspace import Subspace
 
 _CONTAMINATION = 0.1
@@ -110,7 +111,7 @@ def fit_clusters(
     anomalous: NDArray[np.bool_],
     n_clusters: int,
     seed: int,
-    edges_hz: NDArray[np.float64],
+    parts: Sequence[BandPart],
 ) -> ProfileClusters:
     """k-means on held-out error profiles, shape `(n, 64)`; at most n / 10 clusters."""
     from sklearn.cluster import KMeans
@@ -135,7 +136,7 @@ def fit_clusters(
         reach=np.maximum(reach, _SMALLEST_REACH),
         sizes=tuple(sizes.tolist()),
         anomalous_share=tuple((np.bincount(fitted.labels_, anomalous) / sizes).tolist()),
-        suggested=_told_apart([dominant_band(row, average, edges_hz) for row in centroids]),
+        suggested=_told_apart([dominant_in_parts(row, average, parts) for row in centroids]),
         given=(None,) * n_clusters,
     )
 

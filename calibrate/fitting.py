@@ -1,81 +1,59 @@
 """Recordings to Detector: everything that calibration does, in order.
 
-What grows with what, `n` recordings (or windows) of `f` features (3,400 for a second):
+What grows with what, `n` recordings (or windows) of `f` features (the spectrum has 3,400 for a
+second, mel always 160):
 
-- Features take `4 f` bytes a recording. The first 64 MB of them, 4,900 recordings of a second, stay
-  in memory; more lie in a temporary file, and every pass reads them in blocks of 512.
+- Features take `4 f` bytes a recording. The first 64 MB of them, 4,900 recordings of a second with
+  the spectrum and 104,000 with mel, stay in memory; more lie in a temporary file, and every pass
+  reads them in blocks of 512.
+- Where the front end is chosen, each recording has features of both: 640 bytes more for mel. Both
+  are fitted, one after the other, and both fits are held until one of them is kept: components of
+  mel take 1,280 bytes each, so that the second fit adds little.
 - PCA takes square matrices of the smaller of `n` and `f`, in double precision: one that all share
-  and, for each of two folds at a time, two; at most 92 MB each for a second of sound, however many
-  recordings there are. With more recordings than features those of the folds wait in a second
-  temporary file, of `8 f²` bytes a fold.
+  and, for each of two folds at a time, two; at most 92 MB each for a second of sound, 0.2 MB with
+  mel, however many recordings there are. With more recordings than features those of the folds
+  wait in a second temporary file, of `8 f²` bytes a fold.
 - The forest sees at most 10,000 recordings, a sample by the seed: `40,000 f` bytes, twice.
 - Scores, held-out and in-sample, banded profiles, names and digests grow with `n`: about 2 kB a
   recording. The gallery that the model keeps of them takes 160 bytes a recording and its name.
 - Reading holds the features of three tasks of 32 recordings a job, and each job is a process of 20
   to 60 MB of its own; in continuous mode jobs are threads, and hold one whole recording each.
+- Hearing damages 40 sounds at most, and holds their features for all kinds of damage: with both
+  front ends 24 MB for sounds of a second, however many recordings there are.
 - Maps are drawn of at most 5,000 recordings, or of all anomalous ones where those are more: 400
   bytes each for the leading components, and a few MB for what PaCMAP knows of neighbours. PaCMAP
-  and its compiler take 100 MB for themselves.
+  and its compiler take 100 MB for themselves. Where the front end is chosen, they wait for that.
 
 So, without maps, 30,000 recordings take 550 MB where 3,000 take 460 MB.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from importlib.metadata import version
-from operator import ne
 
 import numpy as np
-from numpy.typing import NDArray
 
-from calibrate.crossfit import (
-    MOST_FOLDS,
-    Folds,
-    HeldOut,
-    alarm_rates,
-    crossfit,
-    false_alarm_table,
-    folds_by_group,
-    folds_in_time,
-    rank_among_other_folds,
-    runs_of_windows,
-)
-from calibrate.estimators import fit_clusters
-from calibrate.gallery import hang, with_maps
+from calibrate.choosing import names_to_read, what_is_asked
+from calibrate.crossfit import MOST_FOLDS, Folds, crossfit, folds_by_group, folds_in_time
+from calibrate.finishing import finish
+from calibrate.fitted import Fitted, count_groups
 from calibrate.groups import Groups, group_reference
+from calibrate.hearing import Heard, measure_hearing
 from calibrate.maps import Draughtsman
 from calibrate.marked import add_marked
-from calibrate.parts import fit_parts, known_scores
-from calibrate.reference import Cluster, Progress, Reference, read_reference
-from calibrate.stability import best_of, choose_number
-from model.card import AlarmRate, FalseAlarms, ModelCard
+from calibrate.parts import fit_parts
+from calibrate.reading import read_for
+from calibrate.reference import Cluster, Progress, Reference
+from calibrate.settings import Settings
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
-from model.detector import Detector, RawScores
-from model.features import FrontEnd, band_edges_hz, make_front_end
+from model.detector import Detector
+from model.features import FrontEnd
 from model.files import FoundFiles, find_recordings
 from model.marks import MarkedSound, is_mark
 from model.segment import Segmentation
 
-
-@dataclass(frozen=True)
-class Settings:
-    """What a person may choose."""
-
-    segmentation: Segmentation = field(default_factory=Segmentation)
-    group: re.Pattern[str] | None = None
-    """Its one capture in a recording's path is the recording's group."""
-    explained_variance: float = 0.99
-    n_clusters: int | None = 10
-    """None: as many as come out alike from both halves of the reference."""
-    false_alarm_rate: float | None = None
-    seed: int = 42
-    jobs: int = -1
-    maps: bool = True
+__all__ = ["Settings", "calibrate", "fit_detector"]
 
 
 def calibrate(
@@ -92,15 +70,26 @@ def calibrate(
     sound can be used.
     """
     check_false_alarm_rate(settings.false_alarm_rate)
-    segmentation = settings.segmentation
-    front_end = make_front_end("spectrum", segmentation.duration_s)
-    found = _without_marks(find_recordings(paths))
-    reference = read_reference(found, front_end, segmentation, settings.jobs, progress, cluster)
-    groups = group_reference(reference, settings.group)
-    if marked:
-        reference = add_marked(reference, marked, front_end, segmentation)
-        groups = groups.with_marked(len(reference.marked))
-    return fit_detector(reference, groups, front_end, settings, progress)
+    segmentation, found = settings.segmentation, _without_marks(find_recordings(paths))
+    names = names_to_read(settings.features, len(found.paths))
+    read = read_for(names, found, segmentation, settings.jobs, progress, cluster)
+
+    def fit(name: str) -> Fitted:
+        front_end, reference = read[name]
+        groups = group_reference(reference, settings.group)
+        if marked:
+            reference = add_marked(reference, marked, front_end, segmentation)
+            groups = groups.with_marked(len(reference.marked))
+        # Maps of a front end that may not be kept are not drawn ahead.
+        maps = Draughtsman(settings.maps, settings.seed, ahead=len(names) == 1)
+        return _fit_and_hold_out(reference, groups, front_end, settings, progress, maps)
+
+    def listen(models: Sequence[Fitted]) -> list[Heard]:
+        return measure_hearing(models, segmentation, settings.seed, settings.jobs, progress)
+
+    references = {name: reference for name, (_, reference) in read.items()}
+    fitted, heard, choice = what_is_asked(settings.features, references, fit, listen)
+    return finish(fitted, settings, progress, heard.hearing, choice)
 
 
 def _without_marks(found: FoundFiles) -> FoundFiles:
@@ -116,66 +105,44 @@ def fit_detector(
     settings: Settings,
     progress: Progress = lambda *_: None,
 ) -> Detector:
-    """Fit on everything, and once more without each fold for the held-out scores.
+    """Fit one front end to a reference that was read for it, without a test of its hearing.
 
     Raises InputError where the recordings cannot keep what was asked of them.
     """
-    features, segmentation = reference.features, settings.segmentation
-    group_of = np.array(groups.of_recording)[reference.recording]
-    in_time = segmentation.mode == "continuous" and _n_others(reference, groups) < MOST_FOLDS
-    folds = _folds(reference, group_of, segmentation, in_time)
-    rate = resolve_false_alarm_rate(settings.false_alarm_rate, int(np.count_nonzero(folds >= 0)))
-    steps = _Steps(progress, 2 * int(folds.max()) + 5)
-    final, without = fit_parts(
-        features, folds, settings.explained_variance, settings.seed, settings.jobs, steps.done
-    )
     maps = Draughtsman(settings.maps, settings.seed)
+    fitted = _fit_and_hold_out(reference, groups, front_end, settings, progress, maps)
+    return finish(fitted, settings, progress)
+
+
+def _fit_and_hold_out(
+    reference: Reference,
+    groups: Groups,
+    front_end: FrontEnd,
+    settings: Settings,
+    progress: Progress,
+    maps: Draughtsman,
+) -> Fitted:
+    """Fit on everything, and once more without each fold for the held-out scores."""
+    features, segmentation, jobs = reference.features, settings.segmentation, settings.jobs
+    in_time = segmentation.mode == "continuous" and count_groups(reference, groups) < MOST_FOLDS
+    folds = _folds(reference, groups, segmentation, in_time)
+    rate = resolve_false_alarm_rate(settings.false_alarm_rate, int(np.count_nonzero(folds >= 0)))
+    share = settings.explained_variance or front_end.explained_variance
+    steps = _Steps(progress, 2 * int(folds.max()) + 4)
+    final, without = fit_parts(features, folds, share, settings.seed, jobs, steps.done)
     maps.begin(final.subspace, features, np.flatnonzero(folds >= 0))
-    held_out = crossfit(features, folds, without, settings.jobs, steps.done)
+    held_out = crossfit(features, folds, without, jobs, steps.done)
     scores = held_out.scores
     conformity = Conformity(scores.isolation, scores.reconstruction)
-    anomalous = conformity.reference_p() <= rate
-    maps.go_on(scores.profiles, anomalous)
-    tried = () if settings.n_clusters else choose_number(scores.profiles, settings.seed)
-    n_clusters = settings.n_clusters or best_of(tried)
-    clusters = fit_clusters(
-        scores.profiles, anomalous, n_clusters, settings.seed, band_edges_hz(front_end)
+    maps.go_on(scores.profiles, conformity.reference_p() <= rate)
+    return Fitted(
+        *(front_end, reference, groups, folds, in_time, share, rate),
+        *(final, without, held_out, conformity, maps),
     )
-    steps.done()
-    ranked = rank_among_other_folds(held_out, folds[held_out.kept])
-    fitted = known_scores(features, held_out.kept, final)
-    gallery = hang(reference, groups, held_out, ranked.p, fitted, clusters, settings.seed, tried)
-    # Marked sounds were mostly chosen because they alarmed: how often they do says nothing.
-    others = ~reference.is_marked[held_out.kept]
-    held_out, ranked = _only(held_out, others), replace(ranked, p=ranked.p[others])
-    table = false_alarm_table(held_out, ranked, group_of[held_out.kept])
-    alarms: tuple[AlarmRate, ...] = ()
-    if segmentation.mode == "continuous":
-        runs = runs_of_windows(reference.recording, held_out.kept, folds)
-        alarms = alarm_rates(ranked, runs, rate, segmentation)
-    card = _card(reference, groups, folds, in_time, settings, table, alarms)
-    drawn = maps.result()
-    return Detector(
-        front_end,
-        segmentation,
-        final.subspace,
-        final.forest,
-        conformity,
-        clusters,
-        rate,
-        card,
-        drawn.places if drawn else {},
-        gallery=with_maps(gallery, drawn, len(clusters), settings.seed),
-    )
-
-
-def _n_others(reference: Reference, groups: Groups) -> int:
-    """Number of groups without that of the marked sounds."""
-    return len(set(groups.of_recording[: len(reference.names) - len(reference.marked)]))
 
 
 def _folds(
-    reference: Reference, group_of: NDArray[np.str_], segmentation: Segmentation, in_time: bool
+    reference: Reference, groups: Groups, segmentation: Segmentation, in_time: bool
 ) -> Folds:
     """Folds of the recordings as if nothing were marked; the marked sounds share one fold.
 
@@ -186,20 +153,10 @@ def _folds(
     if in_time:
         others = folds_in_time(recording, segmentation.duration_s, segmentation.hop_s)
     else:
-        others = folds_by_group(list(group_of[~marked]))
+        others = folds_by_group([groups.of_recording[i] for i in recording.tolist()])
     sizes = np.bincount(others[others >= 0])
     theirs = len(sizes) if len(sizes) < MOST_FOLDS else int(np.argmin(sizes))
     return np.append(others, np.full(np.count_nonzero(marked), theirs))
-
-
-def _only(held_out: HeldOut, rows: NDArray[np.bool_]) -> HeldOut:
-    """Some of the held-out sounds."""
-    scores = held_out.scores
-    return HeldOut(
-        held_out.kept[rows],
-        RawScores(scores.isolation[rows], scores.reconstruction[rows], scores.profiles[rows]),
-        held_out.in_sample_p[rows],
-    )
 
 
 class _Steps:
@@ -212,39 +169,3 @@ class _Steps:
     def done(self) -> None:
         self._done += 1
         self._progress("fitting", self._done, self._total)
-
-
-def _card(
-    reference: Reference,
-    groups: Groups,
-    folds: Folds,
-    in_time: bool,
-    settings: Settings,
-    table: tuple[FalseAlarms, ...],
-    alarms: tuple[AlarmRate, ...],
-) -> ModelCard:
-    n_unmarked = len(reference.names) - len(reference.marked)
-    alone = groups.of_recording[:n_unmarked] == reference.names[:n_unmarked]
-    rule = groups.rule + (", folds in time" if in_time else "")
-    return ModelCard(
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        versions={name: version(name) for name in ("offkey", "numpy", "scikit-learn", "soxr")},
-        recordings=len(reference.names),
-        segments=len(reference.features),
-        groups=_n_others(reference, groups) + bool(reference.marked),
-        group_rule=rule,
-        group_names=() if alone else groups.names,
-        folds=int(folds.max()) + 1,
-        skipped=reference.skipped,
-        clipped=reference.clipped,
-        ignored_files=reference.ignored_files,
-        identical=sum(map(ne, reference.names, reference.original)),
-        cut=reference.cut,
-        reference_digest=reference.digest,
-        seed=settings.seed,
-        explained_variance=settings.explained_variance,
-        snr_range_db=reference.snr_range_db,
-        false_alarms=table,
-        alarm_rates=alarms,
-        marked=reference.marked,
-    )

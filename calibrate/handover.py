@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from functools import partial
+from itertools import cycle
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,29 +23,32 @@ from model.workers import in_order, most_under_way
 
 Read = Callable[[Sequence[str]], list[ReadFile]]
 Places = NDArray[np.float32]
-"""Shape `(n_places, n_recordings, n_features)`: a place for each batch that is under way."""
+"""Shape `(n_places, n_rows, n_features)`: a place for each batch that is under way."""
 
 
 def read_in_processes(
-    read: Read, batches: Sequence[Sequence[str]], n_features: int, jobs: int
+    read: Read, batches: Sequence[Sequence[str]], n_features: int | Sequence[int], jobs: int
 ) -> Generator[list[ReadFile], None, None]:
-    """What `read` makes of every batch, in order; at most one row of features a recording.
+    """What `read` makes of every batch, in order; at most one row of features in each of it.
 
-    Raises OffkeyError where a reader is killed.
+    Where `n_features` are several, it makes as many of each recording, one after the other. Raises
+    OffkeyError where a reader is killed.
     """
     if not batches:
         return
-    shape = most_under_way(jobs, len(batches)), max(map(len, batches)), n_features
+    widths = (n_features,) if isinstance(n_features, int) else tuple(n_features)
+    n_rows = len(widths) * max(map(len, batches))
+    shape = most_under_way(jobs, len(batches)), n_rows, max(widths)
     places = np.frombuffer(mmap.mmap(-1, 4 * math.prod(shape)), np.float32).reshape(shape)
     numbered = [(number % len(places), batch) for number, batch in enumerate(batches)]
     results = in_order(partial(_put, read, places), numbered, jobs, threading.Event())
     with closing(results):
         for (place, _), part in zip(numbered, results, strict=True):
             # The next batch in this place begins when this one has been taken away.
-            rows = places[place, : len(part)].copy()
+            rows = zip(places[place][: len(part), None], part, cycle(widths), strict=False)
             yield [
-                replace(file, features=row[: file.n_segments])
-                for file, row in zip(part, rows[:, None], strict=True)
+                replace(file, features=row[: file.n_segments, :width].copy())
+                for row, file, width in rows
             ]
 
 
@@ -53,5 +57,5 @@ def _put(read: Read, places: Places, batch: tuple[int, Sequence[str]]) -> list[R
     part = read(paths)
     for row, file in zip(places[place], part, strict=False):
         if file.n_segments:
-            row[:] = file.features[0]
+            row[: file.features.shape[1]] = file.features[0]
     return [replace(file, features=NO_FEATURES) for file in part]

@@ -95,11 +95,13 @@ class Draughtsman:
 
     Until then linear algebra stays on one core everywhere: the last digits depend on how many take
     part, a map makes much of them, and others limit them for the whole process now and then.
+    Without `ahead` it does not draw before the result is asked for.
     """
 
-    def __init__(self, wanted: bool, seed: int) -> None:
-        self._wanted, self._seed = wanted, seed
+    def __init__(self, wanted: bool, seed: int, *, ahead: bool = True) -> None:
+        self._wanted, self._seed, self._ahead = wanted, seed, ahead
         self._thread = ThreadPoolExecutor(1, "maps")
+        self._asked: dict[str, tuple[NDArray[np.integer], _LookUp]] = {}
         self._drawn: dict[str, Future[Places]] = {}
         self._rows: NDArray[np.int32] = np.empty(0, np.int32)
         self._worked_s = 0.0
@@ -108,7 +110,7 @@ class Draughtsman:
 
     def begin(self, subspace: Subspace, rows: Rows, kept: NDArray[np.int64]) -> None:
         """Begin with the map of the features, where all of the `kept` rows go on the maps."""
-        if self._wanted:
+        if self._wanted and self._ahead:
             self._limits.enter_context(one_core_each())
         self._components = lambda chosen: leading_components(subspace, rows, kept[chosen])
         if len(kept) <= LARGEST:
@@ -117,7 +119,7 @@ class Draughtsman:
     def go_on(self, profiles: NDArray[np.floating], anomalous: NDArray[np.bool_]) -> None:
         """Draw the rest, now that the anomalous are known. Both belong to the kept rows."""
         self._rows = choose_rows(anomalous, self._seed)
-        if "features" not in self._drawn:
+        if "features" not in self._asked:
             self._draw("features", self._rows, self._components)
         self._draw("profiles", self._rows, lambda chosen: profiles[chosen])
 
@@ -126,6 +128,10 @@ class Draughtsman:
         if not self._wanted:
             return None
         begun = time.perf_counter()
+        if not self._ahead:
+            self._limits.enter_context(one_core_each())
+            for name, asked in self._asked.items():
+                self._start(name, *asked)
         places = {name: drawn.result() for name, drawn in self._drawn.items()}
         self._thread.shutdown()
         self._limits.close()
@@ -133,8 +139,12 @@ class Draughtsman:
         return Maps(places, self._rows, (round(self._worked_s, 1), round(waited_s, 1)))
 
     def _draw(self, name: str, chosen: NDArray[np.integer], look_up: _LookUp) -> None:
-        if self._wanted:
-            self._drawn[name] = self._thread.submit(self._work, chosen, look_up)
+        self._asked[name] = chosen, look_up
+        if self._wanted and self._ahead:
+            self._start(name, chosen, look_up)
+
+    def _start(self, name: str, chosen: NDArray[np.integer], look_up: _LookUp) -> None:
+        self._drawn[name] = self._thread.submit(self._work, chosen, look_up)
 
     def _work(self, chosen: NDArray[np.integer], look_up: _LookUp) -> Places:
         begun = time.perf_counter()

@@ -33,7 +33,7 @@ def add_marked(
     One that cannot be used with these settings is skipped and listed. Raises InputError where that
     is all of them.
     """
-    pairs = [(sound, read_file(str(sound.path), front_end, segmentation)) for sound in sounds]
+    pairs = [(sound, read_file(str(sound.path), [front_end], segmentation)[0]) for sound in sounds]
     used = [(sound, read) for sound, read in pairs if read.skipped is None]
     skipped = tuple((shown(sound.path), read.skipped) for sound, read in pairs if read.skipped)
     if not used:

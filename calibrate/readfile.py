@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from model.audio import read_recording
+from model.audio import Decoded, decode
 from model.errors import AudioError
 from model.features import Features, FrontEnd
 from model.segment import Segmentation
@@ -23,41 +23,64 @@ class ReadFile:
 
     features: Features = field(default_factory=NO_FEATURES.copy)
     """Shape `(n_segments, n_features)`."""
-    n_segments: int = 0
+    windows: tuple[int, ...] = ()
+    """Which of the recording's segments these are: the others cannot be used."""
     snr_db: tuple[float, ...] = ()
     clipped: bool = False
     is_cut: bool = False
     digest: bytes = b""
+    rate_hz: int | None = None
+    """The file's own; None where it could not be decoded."""
     skipped: str | None = None
+
+    @property
+    def n_segments(self) -> int:
+        """How many can be used."""
+        return len(self.windows)
 
 
 def read_files(
-    paths: Sequence[str], front_end: FrontEnd, segmentation: Segmentation
+    paths: Sequence[str], front_ends: Sequence[FrontEnd], segmentation: Segmentation
 ) -> list[ReadFile]:
-    """Read and cut some recordings: what is sent to a worker at once."""
-    return [read_file(path, front_end, segmentation) for path in paths]
+    """Read and cut some recordings: what is sent to a worker at once.
+
+    For each of them one after the other what each front end makes of it.
+    """
+    return [read for path in paths for read in read_file(path, front_ends, segmentation)]
 
 
-def read_file(path: str, front_end: FrontEnd, segmentation: Segmentation) -> ReadFile:
-    """Read and cut one recording; never raises for a bad one."""
+def read_file(
+    path: str, front_ends: Sequence[FrontEnd], segmentation: Segmentation
+) -> list[ReadFile]:
+    """Decode one recording, and cut it for each front end; never raises for a bad one."""
     limit_s = segmentation.duration_s if segmentation.mode == "event" else None
     try:
-        recording = read_recording(path, front_end.rate_hz, limit_s)
+        decoded = decode(path, limit_s)
         digest = _digest(path)
+    except AudioError as error:
+        return [ReadFile(skipped=f"unreadable: {error.what}") for _ in front_ends]
+    read = [_heard_by(front_end, decoded, segmentation) for front_end in front_ends]
+    return [replace(one, digest=digest, rate_hz=decoded.rate_hz) for one in read]
+
+
+def _heard_by(front_end: FrontEnd, decoded: Decoded, segmentation: Segmentation) -> ReadFile:
+    try:
+        recording = decoded.at(front_end.rate_hz)
     except AudioError as error:
         return ReadFile(skipped=f"unreadable: {error.what}")
     segments = cut_recording(recording, segmentation)
-    features, snr_db = [], []
-    for segment in segments:
+    features, windows, snr_db = [], [], []
+    for i, segment in enumerate(segments):
         row = None if segment.reason else front_end.features(segment.samples)
         if row is not None:
             features.append(row)
+            windows.append(i)
             snr_db += [segment.snr_db] if segment.snr_db is not None else []
     if not features:
         return ReadFile(skipped=segments[0].reason if segments else "too short")
     clipped = any(segment.clipped for segment in segments)
-    is_cut = limit_s is not None and recording.duration_s > limit_s
-    return ReadFile(np.array(features), len(features), tuple(snr_db), clipped, is_cut, digest)
+    is_cut = decoded.limit_s is not None and recording.duration_s > decoded.limit_s
+    return ReadFile(np.array(features), tuple(windows), tuple(snr_db), clipped, is_cut)
 
 
 def _digest(path: str) -> bytes:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import cycle
 from operator import ne
 
 import numpy as np
@@ -19,7 +20,7 @@ from calibrate.handover import Read, read_in_processes
 from calibrate.readfile import NO_FEATURES, ReadFile, read_files
 from calibrate.rows import Collector, Rows
 from model.errors import InputError, shown
-from model.features import FrontEnd
+from model.features import FRONT_ENDS, FrontEnd
 from model.files import FoundFiles
 from model.segment import Segmentation
 
@@ -52,8 +53,13 @@ class Reference:
     """How many recordings are longer than what is used of them."""
     digest: str
     snr_range_db: tuple[float, float] | None
+    lowest_rate_hz: int | None = None
+    """Of all files that could be decoded and have a rate that the front end can take at all."""
     marked: tuple[str, ...] = ()
     """Names of the marked sounds, which are the last recordings."""
+    window: NDArray[np.int64] | None = None
+    """Which of its recording's windows each segment is, those that cannot be used counted; shape
+    `(n_unmarked,)`. None where it is not known: hearing is not tested then."""
 
     @property
     def is_marked(self) -> NDArray[np.bool_]:
@@ -69,56 +75,100 @@ def read_reference(
     progress: Progress,
     cluster: Cluster = nullcontext,
 ) -> Reference:
-    """Read all recordings, in parallel. A bad one is skipped and listed.
+    """Read all recordings for one front end: see `read_references`.
 
-    Within a `cluster()` joblib's tasks go where it sends them. Features come back from there, not
-    sums: 13.6 kB a second of sound, a seventh of its audio. PCA's sums over five folds would be
-    larger than the features of 30,000 recordings, and this way the same figures come out as here.
     Raises InputError where fewer than 20 sounds are left; copies are used, but do not count there.
+    """
+    reference = read_references(found, [front_end], segmentation, jobs, progress, cluster)[0]
+    refuse_too_few(reference, found, segmentation)
+    return reference
+
+
+def read_references(
+    found: FoundFiles,
+    front_ends: Sequence[FrontEnd],
+    segmentation: Segmentation,
+    jobs: int,
+    progress: Progress,
+    cluster: Cluster = nullcontext,
+) -> tuple[Reference, ...]:
+    """Read all recordings, in parallel, each file once. A bad one is skipped and listed.
+
+    Each front end has a Reference, as not all files may suit all of them. Within a `cluster()`
+    joblib's tasks go where it sends them. Features come back from there, not sums: 13.6 kB a second
+    of sound, a seventh of its audio. PCA's sums over five folds would be larger than the features
+    of 30,000 recordings, and this way the same figures come out as here.
     """
     paths = _each_file_once(found.paths)
     size = _task_size(len(paths), segmentation)
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
-    read = partial(read_files, front_end=front_end, segmentation=segmentation)
-    features, results = Collector(front_end.n_features), list[ReadFile]()
+    read = partial(read_files, front_ends=front_ends, segmentation=segmentation)
+    collected = [_Collected(front_end) for front_end in front_ends]
     if cluster is nullcontext:
-        parts = _read_batches(read, batches, front_end, segmentation.mode, jobs)
+        parts = _read_batches(read, batches, front_ends, segmentation.mode, jobs)
     else:
         parts = _read_by_joblib(read, batches, jobs, cluster)
     with closing(parts):
         for part in parts:
-            if not results:
+            if not collected[0].files:
                 import_ahead()  # not sooner: no reader must be forked in the middle of an import
-            for file in part:
-                features.add(file.features)
-                results.append(replace(file, features=NO_FEATURES))
-            progress("reading", len(results), len(paths))
-    pairs = list(zip(paths, results, strict=True))
+            for one, file in zip(cycle(collected), part, strict=False):
+                one.add(file)
+            progress("reading", len(collected[0].files), len(paths))
+    return tuple(one.reference(paths, found) for one in collected)
+
+
+class _Collected:
+    """What one front end makes of the files, as they come."""
+
+    def __init__(self, front_end: FrontEnd) -> None:
+        self._rows = Collector(front_end.n_features)
+        self._lowest_hz = min(FRONT_ENDS[front_end.name].rates_hz)
+        self.files: list[ReadFile] = []
+
+    def add(self, read: ReadFile) -> None:
+        """Take in one file; its features lie elsewhere then."""
+        self._rows.add(read.features)
+        self.files.append(replace(read, features=NO_FEATURES))
+
+    def reference(self, paths: Sequence[str], found: FoundFiles) -> Reference:
+        """All of them, which were `paths`."""
+        pairs = list(zip(paths, self.files, strict=True))
+        rates = [read.rate_hz for read in self.files if (read.rate_hz or 0) >= self._lowest_hz]
+        lowest_hz = min(filter(None, rates), default=None)
+        return _reference(pairs, self._rows.rows(), lowest_hz, found)
+
+
+def _reference(
+    pairs: Sequence[tuple[str, ReadFile]], rows: Rows, lowest_hz: int | None, found: FoundFiles
+) -> Reference:
     used = [(path, read) for path, read in pairs if read.skipped is None]
     skipped = tuple((shown(path), read.skipped) for path, read in pairs if read.skipped is not None)
     snr_db = [value for _, read in used for value in read.snr_db]
     digests = [read.digest for _, read in used]
     names = tuple(path for path, _ in used)
-    original = _first_alike(names, digests)
-    is_copy = list(map(ne, names, original))
-    n = sum(read.n_segments for (_, read), copy in zip(used, is_copy, strict=True) if not copy)
-    _refuse_too_few(n, sum(is_copy), segmentation.mode, found, skipped)
     return Reference(
         names=names,
-        features=features.rows(),
+        features=rows,
         recording=np.repeat(np.arange(len(used)), [read.n_segments for _, read in used]),
         skipped=skipped,
         clipped=tuple(shown(path) for path, read in used if read.clipped),
         ignored_files=found.ignored,
-        original=original,
+        original=_first_alike(names, digests),
         cut=sum(read.is_cut for _, read in used),
         digest=hashlib.sha256(b"".join(digests)).hexdigest(),
         snr_range_db=(min(snr_db), max(snr_db)) if snr_db else None,
+        lowest_rate_hz=lowest_hz,
+        window=np.array([i for _, read in used for i in read.windows], np.int64),
     )
 
 
 def _read_batches(
-    read: Read, batches: Sequence[Sequence[str]], front_end: FrontEnd, mode: str, jobs: int
+    read: Read,
+    batches: Sequence[Sequence[str]],
+    front_ends: Sequence[FrontEnd],
+    mode: str,
+    jobs: int,
 ) -> Generator[list[ReadFile], None, None]:
     """On this machine: in processes, or in threads.
 
@@ -126,7 +176,8 @@ def _read_batches(
     long: decoding that, like resampling and the larger sums, lets go of the interpreter lock.
     """
     if mode == "event" and threading.active_count() == 1:
-        return read_in_processes(read, batches, front_end.n_features, jobs)
+        widths = [front_end.n_features for front_end in front_ends]
+        return read_in_processes(read, batches, widths, jobs)
     return _read_by_joblib(read, batches, jobs, nullcontext)
 
 
@@ -158,10 +209,11 @@ def _each_file_once(paths: Iterable[str]) -> list[str]:
     return sorted({os.path.realpath(path): path for path in sorted(paths, reverse=True)}.values())
 
 
-def _refuse_too_few(
-    n: int, copies: int, mode: str, found: FoundFiles, skipped: Sequence[tuple[str, str]]
-) -> None:
-    """Raise InputError for fewer than 20 sounds; `n` of them are not copies of others."""
+def refuse_too_few(reference: Reference, found: FoundFiles, segmentation: Segmentation) -> None:
+    """Raise InputError for fewer than 20 sounds; copies of others do not count."""
+    is_copy = np.array(list(map(ne, reference.names, reference.original)), bool)
+    n = int(np.count_nonzero(~is_copy[reference.recording])) if len(is_copy) else 0
+    copies, mode, skipped = int(is_copy.sum()), segmentation.mode, reference.skipped
     if n >= FEWEST:
         return
     what = "recordings" if mode == "event" else "windows"

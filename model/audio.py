@@ -1,8 +1,8 @@
 """Any audio file to mono float32 blocks, and the one resampler that files and live sources share.
 
-What lives here: reading, resampling, levels, states of the input; exceptions of soundfile are
-translated here. What does not: mixing down (blocks.py), cutting into segments (segmenter.py).
-Longer than most files, so that one file of this room alone knows soundfile and soxr.
+What lives here: reading, resampling; exceptions of soundfile are translated. What does not: mixing
+down, levels, states of the input (blocks.py), cutting into segments (segmenter.py).
+Longer than most, so that one file of this room alone knows soundfile and soxr.
 """
 
 from __future__ import annotations
@@ -17,15 +17,34 @@ from typing import Any
 
 import numpy as np
 import soundfile
-import soxr
 from numpy.typing import NDArray
 
-from model.blocks import FULL_SCALE, NONE, Block, Indices, Mixdown, Samples
+from model.blocks import (
+    FULL_SCALE,
+    NONE,
+    Block,
+    Indices,
+    Mixdown,
+    Samples,
+    input_state,
+    level_dbfs,
+)
 from model.errors import AudioError, shown
+from model.resampler import Resampler, resample
 
-__all__ = ["FULL_SCALE", "NONE", "Block", "Indices", "Mixdown", "Samples"]  # of blocks.py, too
+__all__ = [  # of blocks.py and resampler.py, too
+    "FULL_SCALE",
+    "NONE",
+    "Block",
+    "Indices",
+    "Mixdown",
+    "Resampler",
+    "Samples",
+    "input_state",
+    "level_dbfs",
+    "resample",
+]
 
-SILENT_PEAK = 10 ** (-90 / 20)
 BLOCK_S = 0.5
 _ONE_GO_S = 2.0
 CUT_SHORT = "is cut short: it holds less than its header says"
@@ -44,89 +63,6 @@ class Recording:
     not_finite: Indices = field(default_factory=NONE.copy)
     state: str | None = None
     """`digital zero`, `silent`, `too short` (no samples), or None where there is sound."""
-
-
-class Resampler:
-    """Blocks at one rate to blocks at another; equals one-shot resampling to the last bit.
-
-    soxr, quality HQ. After a loss the stream starts anew at the block's own place.
-    """
-
-    def __init__(self, rate_in_hz: int, rate_out_hz: int) -> None:
-        self.rate_in_hz = rate_in_hz
-        self.rate_out_hz = rate_out_hz
-        self.reset()
-
-    def reset(self) -> None:
-        """Start anew with the next block."""
-        self._stream = soxr.ResampleStream(
-            self.rate_in_hz, self.rate_out_hz, 1, dtype="float32", quality="HQ"
-        )
-        self._next: int | None = None
-
-    def push(self, block: Block) -> Iterator[Block]:
-        """Resample one block; before a loss, what the filter still holds comes first."""
-        if block.lost and self._next is not None:
-            yield self._out(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
-            self.reset()
-        lost = 0
-        if self._next is None:
-            self._next = self._index(block.start)
-            lost = self._index(block.lost)
-        yield self._out(self._stream.resample_chunk(block.samples), lost, block)
-
-    def flush(self) -> Block | None:
-        """The end of the stream: what the filter still holds."""
-        if self._next is None:
-            return None
-        block = self._out(self._stream.resample_chunk(np.empty(0, np.float32), last=True))
-        self.reset()
-        return block
-
-    def _index(self, index: int) -> int:
-        return -(-index * self.rate_out_hz // self.rate_in_hz)
-
-    def _out(self, samples: Samples, lost: int = 0, source: Block | None = None) -> Block:
-        assert self._next is not None
-        start, self._next = self._next, self._next + len(samples)
-        if source is None:
-            return Block(samples, start, lost)
-        scale = self.rate_out_hz / self.rate_in_hz
-        overloads, not_finite = (
-            (marks * scale).astype(np.int64) for marks in (source.overloads, source.not_finite)
-        )
-        return Block(samples, start, lost, source.cause, overloads, not_finite)
-
-
-def resample(samples: Samples, rate_in_hz: int, rate_out_hz: int) -> Samples:
-    """One-shot soxr HQ resampling of mono `samples`, shape `(n,)`."""
-    if not len(samples):
-        return samples
-    resampled: Samples = soxr.resample(samples, rate_in_hz, rate_out_hz, quality="HQ")
-    return resampled
-
-
-def level_dbfs(samples: Samples) -> float | None:
-    """RMS level; a full-scale sine is −3.01 dBFS. None where there is nothing to measure."""
-    if not len(samples):
-        return None
-    wide = samples.astype(np.float64)
-    power = float(np.add.reduce(np.square(wide, out=wide))) / len(wide)
-    return 10 * math.log10(power) if power > 0 else None
-
-
-def input_state(samples: Samples) -> str | None:
-    """`digital zero` where all samples are equal, `silent` below a peak of −90 dBFS, else None.
-
-    Equal to within single precision of the resampler, which lets a constant ripple by that much.
-    """
-    if not len(samples):
-        return "too short"
-    low, high = float(samples.min()), float(samples.max())
-    peak = max(-low, high)
-    if high - low <= 1e-6 * peak:
-        return "digital zero"
-    return "silent" if peak < SILENT_PEAK else None
 
 
 class AudioReader:
@@ -196,31 +132,55 @@ class AudioReader:
         return place
 
 
-def read_recording(
-    path: str | os.PathLike[str], rate_hz: int, limit_s: float | None = None
-) -> Recording:
-    """Read a file as mono at `rate_hz`; with `limit_s`, only what its beginning depends on.
+@dataclass(frozen=True)
+class Decoded:
+    """A file, read and mixed down, at its own rate: any number of front ends may hear it."""
+
+    path: str | os.PathLike[str]
+    rate_hz: int
+    heard: Block
+    duration_s: float
+    limit_s: float | None
+
+    def at(self, rate_hz: int) -> Recording:
+        """The recording at a rate. Raises AudioError where its own rate is lower."""
+        if self.rate_hz < rate_hz:
+            raise AudioError(shown(self.path), too_low(self.rate_hz, rate_hz))
+        resampled = resample(self.heard.samples, self.rate_hz, rate_hz)
+        if self.limit_s is not None:
+            resampled = resampled[: math.ceil(self.limit_s * rate_hz)]
+        return Recording(
+            resampled,
+            rate_hz,
+            self.duration_s,
+            self.heard.overloads * rate_hz // self.rate_hz,
+            self.heard.not_finite * rate_hz // self.rate_hz,
+            input_state(self.heard.samples),
+        )
+
+
+def decode(
+    path: str | os.PathLike[str], limit_s: float | None = None, lowest_hz: int = 0
+) -> Decoded:
+    """Read a file as mono; with `limit_s`, only what its beginning depends on.
 
     Raises AudioError for a file that is not audio, is damaged or cut short, or has too low a rate.
     """
     with AudioReader(path) as reader:
-        if reader.rate_hz < rate_hz:
-            raise AudioError(shown(path), too_low(reader.rate_hz, rate_hz))
+        if reader.rate_hz < lowest_hz:
+            raise AudioError(shown(path), too_low(reader.rate_hz, lowest_hz))
         # Half a second beyond the limit is far more than the resampling filter reaches.
         heard = _whole(reader, None if limit_s is None else limit_s + BLOCK_S)
         if reader.cut_short:
             raise AudioError(shown(path), CUT_SHORT)
-        resampled = resample(heard.samples, reader.rate_hz, rate_hz)
-        if limit_s is not None:
-            resampled = resampled[: math.ceil(limit_s * rate_hz)]
-        return Recording(
-            resampled,
-            rate_hz,
-            reader.duration_s,
-            heard.overloads * rate_hz // reader.rate_hz,
-            heard.not_finite * rate_hz // reader.rate_hz,
-            input_state(heard.samples),
-        )
+        return Decoded(path, reader.rate_hz, heard, reader.duration_s, limit_s)
+
+
+def read_recording(
+    path: str | os.PathLike[str], rate_hz: int, limit_s: float | None = None
+) -> Recording:
+    """A file as mono at `rate_hz`. Raises AudioError as `decode` does."""
+    return decode(path, limit_s, rate_hz).at(rate_hz)
 
 
 def _whole(reader: AudioReader, limit_s: float | None) -> Block:

@@ -1,10 +1,11 @@
-"""Blocks of mono sound, and how frames of several channels become them.
+"""Blocks of mono sound, how frames of several channels become them, and how loud they are.
 
 What a sample is that was clipped or is no number is decided here, once for files and live sources.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -14,6 +15,7 @@ Samples = NDArray[np.float32]
 Indices = NDArray[np.int64]
 
 FULL_SCALE = 0.99
+SILENT_PEAK = 10 ** (-90 / 20)
 _BEYOND_SOUND = 1e15  # times full scale: a broken file, and its squares overflow
 NONE: Indices = np.empty(0, np.int64)
 
@@ -85,3 +87,26 @@ class Mixdown:
         size = np.abs(frames)
         held = (size >= FULL_SCALE) & (frames == before)
         return np.flatnonzero((held | (size > 1)).any(axis=1))
+
+
+def level_dbfs(samples: Samples) -> float | None:
+    """RMS level; a full-scale sine is −3.01 dBFS. None where there is nothing to measure."""
+    if not len(samples):
+        return None
+    wide = samples.astype(np.float64)
+    power = float(np.add.reduce(np.square(wide, out=wide))) / len(wide)
+    return 10 * math.log10(power) if power > 0 else None
+
+
+def input_state(samples: Samples) -> str | None:
+    """`digital zero` where all samples are equal, `silent` below a peak of −90 dBFS, else None.
+
+    Equal to within single precision of the resampler, which lets a constant ripple by that much.
+    """
+    if not len(samples):
+        return "too short"
+    low, high = float(samples.min()), float(samples.max())
+    peak = max(-low, high)
+    if high - low <= 1e-6 * peak:
+        return "digital zero"
+    return "silent" if peak < SILENT_PEAK else None

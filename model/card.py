@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,46 @@ class AlarmRate:
     """None where the other folds hold too few windows for any p to reach the model's rate."""
     hours: float
     """Of held-out sound: as many hops as there are held-out windows."""
+
+
+@dataclass(frozen=True)
+class DamageHeard:
+    """How much of one kind of damage a model finds."""
+
+    name: str
+    unit: str
+    """Of the strengths."""
+    strengths: tuple[float, ...]
+    """From weak to strong."""
+    found: tuple[float, ...]
+    """Share of the damaged sounds that are anomalous, by strength."""
+
+    @property
+    def half_from(self) -> float | None:
+        """The weakest strength from which on at least half are found; None where none is."""
+        weakest = None
+        for strength, share in zip(self.strengths[::-1], self.found[::-1], strict=True):
+            if share < 0.5:
+                break
+            weakest = strength
+        return weakest
+
+
+@dataclass(frozen=True)
+class Hearing:
+    """What a model hears of held-out sounds that were damaged on purpose."""
+
+    sounds: int
+    rate: float
+    """Largest p that counted as found: the model's false-alarm rate."""
+    undamaged: float
+    """Share of the same sounds, undamaged, that are anomalous."""
+    damages: tuple[DamageHeard, ...]
+
+    @property
+    def found(self) -> float:
+        """Share found, every kind of damage as important as any other."""
+        return sum(sum(row.found) / len(row.found) for row in self.damages) / len(self.damages)
 
 
 @dataclass(frozen=True)
@@ -72,3 +113,31 @@ class ModelCard:
     """The rule in force, then others beside it; empty in event mode and for older models."""
     marked: tuple[str, ...] = field(default=())
     """Names of the marked sounds among the recordings, the last of them; a group of their own."""
+    hearing: Hearing | None = None
+    """None for older models, and where it could not be measured."""
+    choice: str = ""
+    """Why these features, where they were chosen automatically."""
+
+
+def card_from(described: dict[str, Any]) -> ModelCard:
+    """The card that `dataclasses.asdict` made a dict of, and JSON its tuples lists of.
+
+    Raises KeyError or TypeError where it is of another version.
+    """
+    card = _with_tuples(described)
+    card["skipped"] = tuple((name, reason) for name, reason in described["skipped"])
+    card["false_alarms"] = tuple(FalseAlarms(**row) for row in described["false_alarms"])
+    card["alarm_rates"] = tuple(AlarmRate(**row) for row in described.get("alarm_rates", ()))
+    card["hearing"] = _hearing(described.get("hearing"))
+    return ModelCard(**card)
+
+
+def _hearing(described: dict[str, Any] | None) -> Hearing | None:
+    if described is None:
+        return None
+    rows = tuple(DamageHeard(**_with_tuples(row)) for row in described["damages"])
+    return Hearing(**(described | {"damages": rows}))
+
+
+def _with_tuples(described: dict[str, Any]) -> dict[str, Any]:
+    return {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from model.errors import InputError
+from model.oddness import Surprise
 
 Floats = NDArray[np.float64]
 
@@ -59,6 +60,11 @@ class Conformity:
         return np.sort(self.isolation), np.sort(self.reconstruction)
 
     @cached_property
+    def _surprises(self) -> tuple[Surprise, Surprise]:
+        isolation, reconstruction = self._sorted
+        return Surprise.of(isolation), Surprise.of(reconstruction)
+
+    @cached_property
     def _sorted_m(self) -> Floats:
         return np.sort(self._reference_m)
 
@@ -95,6 +101,18 @@ class Conformity:
         p_reconstruction = (1 + n - bisect_left(by_reconstruction, reconstruction)) / (n + 1)
         joint = (1 + bisect_right(by_m, min(p_isolation, p_reconstruction))) / (n + 1)
         return p_isolation, p_reconstruction, joint
+
+    def oddness(self, isolation: ArrayLike, reconstruction: ArrayLike) -> Floats:
+        """Joint oddness of new sounds, to sort by, shape `(n_new,)`: see oddness.py."""
+        of_isolation, of_reconstruction = self._surprises
+        return of_isolation(np.atleast_1d(np.asarray(isolation, np.float64))) + of_reconstruction(
+            np.atleast_1d(np.asarray(reconstruction, np.float64))
+        )
+
+    def oddness_of_one(self, isolation: float, reconstruction: float) -> float:
+        """The same of one new sound."""
+        of_isolation, of_reconstruction = self._surprises
+        return of_isolation.of_one(isolation) + of_reconstruction.of_one(reconstruction)
 
     def reference_p(self) -> Floats:
         """The reference sounds' own joint p, itself counted once: share of `m` at most as large."""

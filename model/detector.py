@@ -36,6 +36,8 @@ class Score:
     reconstruction_p: float | None = None
     p: float | None = None
     """Share of held-out reference sounds at least as odd by either score."""
+    oddness: float | None = None
+    """Joint and continuous, also where p has reached its end: to sort by."""
     cluster: int | None = None
     cluster_name: str | None = None
     cluster_distance: float | None = None
@@ -126,6 +128,7 @@ class Detector:
             isolation_p=p_isolation,
             reconstruction_p=p_reconstruction,
             p=p,
+            oddness=self.conformity.oddness_of_one(isolation, error),
             cluster=nearest.cluster,
             cluster_name=self.clusters.name(nearest.cluster),
             cluster_distance=nearest.distance,

@@ -1,7 +1,7 @@
 """Front ends: a segment's samples to a feature vector.
 
-`Spectrum` is the reference method. A further front end is one class with the members of `FrontEnd`
-and one entry in `FRONT_ENDS`.
+`Spectrum` is the reference method, `Mel` (mel.py) hears more. A further front end is one class with
+the members of `FrontEnd` and one entry in `FRONT_ENDS`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 from model.audio import Samples
 from model.chirp import chirp_magnitudes
 from model.errors import InputError
+from model.mel import Mel
+from model.parts import Part
 
 Features = NDArray[np.float32]
 N_BANDS = 64
@@ -45,8 +47,16 @@ class FrontEnd(Protocol):
     def n_features(self) -> int:
         """Length of the feature vector."""
 
+    @property
+    def explained_variance(self) -> float:
+        """Share of the variance that its components explain unless asked otherwise."""
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """What its values say, one part after another; their sizes add up to `n_features`."""
+
     def frequencies_hz(self) -> NDArray[np.float64]:
-        """Frequency of each feature, shape `(n_features,)`."""
+        """Frequency of each feature, shape `(n_features,)`, rising in each part."""
 
     def features(self, samples: Samples) -> Features | None:
         """Features of one segment, shape `(n_features,)`; None where there is no signal."""
@@ -65,6 +75,8 @@ class Spectrum:
 
     name = "spectrum"
     rate_hz = 6800
+    rates_hz = (6800,)
+    explained_variance = 0.99
     _average = len(_KERNEL)
 
     def __post_init__(self) -> None:
@@ -80,6 +92,11 @@ class Spectrum:
     def n_features(self) -> int:
         """Half the samples."""
         return self.n_samples // 2
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """One part: all values say how much there is of a frequency."""
+        return (Part("", self.n_features, "too much", "too little"),)
 
     def frequencies_hz(self) -> NDArray[np.float64]:
         """Frequency of each value, shape `(n_features,)`."""
@@ -102,14 +119,21 @@ class Spectrum:
         return spectrum
 
 
-FRONT_ENDS: dict[str, type[Spectrum]] = {Spectrum.name: Spectrum}
+FRONT_ENDS: dict[str, type[Spectrum] | type[Mel]] = {Spectrum.name: Spectrum, Mel.name: Mel}
 
 
-def make_front_end(name: str, duration_s: float) -> FrontEnd:
-    """The front end of that name. Raises InputError for a name that is not known."""
+def make_front_end(name: str, duration_s: float, recorded_hz: int | None = None) -> FrontEnd:
+    """The front end of that name, at the highest of its rates that recordings reach.
+
+    Its lowest rate where they reach none, its highest where nothing is said of them. Raises
+    InputError for a name that is not known.
+    """
     if name not in FRONT_ENDS:
         raise InputError(f"There is no front end {name!r}.", f"Known: {', '.join(FRONT_ENDS)}.")
-    return FRONT_ENDS[name](duration_s)
+    if name == Spectrum.name:
+        return Spectrum(duration_s)
+    reached = [rate for rate in Mel.rates_hz if recorded_hz is None or rate <= recorded_hz]
+    return Mel(duration_s, max(reached, default=min(Mel.rates_hz)))
 
 
 def band_edges(n_features: int) -> NDArray[np.int64]:
@@ -132,6 +156,31 @@ def band_means(profiles: NDArray[np.floating]) -> NDArray[np.float64]:
 
 
 def band_edges_hz(front_end: FrontEnd) -> NDArray[np.float64]:
-    """Edges of the 64 bands in Hz, shape `(65,)`; the last is half the rate."""
+    """Lower edges of the 64 bands in Hz, and half the rate at last, shape `(65,)`.
+
+    They rise within each part; see `band_parts`.
+    """
     frequencies = np.append(front_end.frequencies_hz(), front_end.rate_hz / 2)
     return frequencies[band_edges(front_end.n_features)]
+
+
+@dataclass(frozen=True)
+class BandPart:
+    """The bands of one part of the features."""
+
+    part: Part
+    bands: slice
+    edges_hz: NDArray[np.float64]
+    """Shape `(bands + 1,)`; the last is half the rate."""
+
+
+def band_parts(front_end: FrontEnd) -> tuple[BandPart, ...]:
+    """Which of the 64 bands belong to which part of the features."""
+    edges, edges_hz = band_edges(front_end.n_features), band_edges_hz(front_end)
+    found, first = [], 0
+    for part in front_end.parts:
+        low, high = np.searchsorted(edges, (first, first + part.size))
+        within = np.append(edges_hz[low:high], front_end.rate_hz / 2)
+        found.append(BandPart(part, slice(int(low), int(high)), within))
+        first += part.size
+    return tuple(found)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from model.alarms import AlarmRule
 from model.atomic import write_whole
-from model.card import AlarmRate, FalseAlarms, ModelCard
+from model.card import card_from
 from model.conformity import Conformity
 from model.detector import Detector
 from model.errors import InputError, ModelError, shown
@@ -144,6 +144,7 @@ def _to_json(detector: Detector) -> dict[str, Any]:
         "format": FORMAT,
         "front_end": detector.front_end.name,
         "duration_s": detector.front_end.duration_s,
+        "rate_hz": detector.front_end.rate_hz,
         "segmentation": asdict(detector.segmentation),
         "false_alarm_rate": detector.false_alarm_rate,
         "forest": {
@@ -168,7 +169,9 @@ def _from_parts(arrays: Arrays, described: dict[str, Any]) -> Detector:
     alarm = AlarmRule(**segmentation.pop("alarm", {}))  # older models say none
     clusters = {key: tuple(value) for key, value in described["clusters"].items()}
     return Detector(
-        front_end=make_front_end(described["front_end"], described["duration_s"]),
+        front_end=make_front_end(
+            described["front_end"], described["duration_s"], described.get("rate_hz")
+        ),
         segmentation=Segmentation(**segmentation, gate=gate, alarm=alarm),
         subspace=Subspace(
             arrays["mean"].astype(np.float64), arrays["components"].astype(np.float64)
@@ -184,18 +187,10 @@ def _from_parts(arrays: Arrays, described: dict[str, Any]) -> Detector:
         conformity=Conformity(arrays["heldout_isolation"], arrays["heldout_reconstruction"]),
         clusters=ProfileClusters(arrays["centroids"], arrays["reach"], **clusters),
         false_alarm_rate=described["false_alarm_rate"],
-        card=_card(described["card"]),
+        card=card_from(described["card"]),
         maps={k.removeprefix("map_"): v for k, v in arrays.items() if k.startswith("map_")},
         gallery=gallery_from(arrays, described.get("gallery")),
     )
-
-
-def _card(described: dict[str, Any]) -> ModelCard:
-    card: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in described.items()}
-    card["skipped"] = tuple((name, reason) for name, reason in described["skipped"])
-    card["false_alarms"] = tuple(FalseAlarms(**row) for row in described["false_alarms"])
-    card["alarm_rates"] = tuple(AlarmRate(**row) for row in described.get("alarm_rates", ()))
-    return ModelCard(**card)
 
 
 def _was_model(path: Path) -> bool:

@@ -9,6 +9,7 @@ from model.alarms import AlarmRule
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.detector import Detector
 from model.errors import shown
+from model.hearing import describe_hearing
 from model.portrait import agreement_lines, cluster_lines, map_words, worst_groups
 from model.segment import Segmentation
 
@@ -27,6 +28,7 @@ def describe(detector: Detector) -> str:
         agreement_lines(detector.gallery),
         _promise(detector),
         worst_groups(detector),
+        _spaced(describe_hearing(card)),
         _listed("skipped", [f"{name}: {reason}" for name, reason in card.skipped]),
         _listed("clipped, kept", list(card.clipped)),
     ]
@@ -85,6 +87,7 @@ def _fitted(detector: Detector) -> list[str]:
     top_khz = front_end.rate_hz / 2000
     lines = [
         _row("features", f"{front_end.name}, {front_end.n_features:,} up to {top_khz:g} kHz"),
+        *(_rows("", card.choice) if card.choice else []),
         _row("components", f"{components} components explain {share}"),
     ]
     if detector.segmentation.mode == "event":
@@ -224,6 +227,10 @@ def _false_alarm_row(row: FalseAlarms) -> str:
         return f"  {row.rate:>5.0%}   too few to measure"
     group = f"{row.worst:>6.1%}  {shown(row.worst_group)}"
     return f"  {row.rate:>5.0%}   {row.mean:>6.1%}   {group:<26}  {row.in_sample:>6.1%}"
+
+
+def _spaced(lines: list[str]) -> list[str]:
+    return ["", *lines] if lines else []
 
 
 def _listed(label: str, names: list[str]) -> list[str]:

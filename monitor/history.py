@@ -51,7 +51,7 @@ class History(Sink):
 
     def _keep_if_odd(self, heard: Heard, samples: Samples) -> None:
         score = heard.score
-        oddness = (-(score.p or 0.0), score.reconstruction_error or 0.0, heard.number)
+        oddness = (-(score.p or 0.0), score.oddness or 0.0, heard.number)
         insort(self._odd_sounds, (oddness, samples), key=lambda kept: kept[0])
         if len(self._odd_sounds) > self._sounds:
             del self._odd_sounds[0]

@@ -69,6 +69,7 @@ def _segment_json(heard: Heard) -> dict[str, Any]:
         "isolation_p": score.isolation_p,
         "reconstruction_p": score.reconstruction_p,
         "p": score.p,
+        "oddness": score.oddness,
         "verdict": score.verdict,
         "reason": score.reason,
         "cluster": score.cluster,

@@ -15,6 +15,7 @@ import soundfile
 from numpy.typing import NDArray
 
 from calibrate.reference import Progress
+from calibrate.report.curves import Curves, reduce
 from model.audio import Samples, read_recording, resample
 from model.detector import Detector
 from model.errors import AudioError, InputError, as_text
@@ -25,13 +26,10 @@ from model.segmenter import cut_recording
 
 ODDEST = 200
 SAMPLE = 400
-COLUMNS = 288
-"""Of each curve: about what a screen shows; four curves of so many bytes are whole in base64."""
 _MOST_AUDIO = 3_000_000
 _MOST_CURVES = 3_600_000
 _OPUS_HZ = (8000, 12000, 16000, 24000, 48000)
 _PEAK = 0.5
-_SMOOTHING = 1 / 64  # of all features: the centred moving average
 
 
 @dataclass
@@ -40,9 +38,7 @@ class Heard:
 
     clips: dict[int, str] = field(default_factory=dict)
     """Ogg Opus in base64, all brought to the same peak."""
-    curves: dict[int, tuple[bytes, float, float]] = field(default_factory=dict)
-    """Spectrum, reconstruction, error and its moving average, `COLUMNS` bytes each; what 255 is in
-    the first two, and in the last two."""
+    curves: dict[int, Curves] = field(default_factory=dict)
     missing: int = 0
     """Sounds whose recording was not found or cannot be read any more."""
     changed: int = 0
@@ -53,7 +49,7 @@ class Heard:
 @dataclass(frozen=True)
 class _Read:
     clips: dict[int, bytes]
-    curves: dict[int, tuple[bytes, float, float]]
+    curves: dict[int, Curves]
     changed: int = 0
     missing: int = 0
 
@@ -94,7 +90,7 @@ def listen(
             if audio_size <= _MOST_AUDIO:
                 heard.clips[sound] = base64.b64encode(clip).decode()
         for sound, curves in read.curves.items():
-            curves_size += len(curves[0])
+            curves_size += len(curves.code)
             if curves_size <= _MOST_CURVES:
                 heard.curves[sound] = curves
         progress("listening", done, len(sounds))
@@ -186,40 +182,3 @@ def encode(samples: Samples, rate_hz: int) -> bytes:
     file = io.BytesIO()
     soundfile.write(file, audio, rate, format="OGG", subtype="OPUS")
     return file.getvalue()
-
-
-def reduce(explanation: Explanation) -> tuple[bytes, float, float]:
-    """Four curves of `COLUMNS` bytes: the largest value in each column, the average's mean."""
-    average = moving_average(explanation.error)
-    peaks = [explanation.features, explanation.reconstruction, explanation.error]
-    columns = [*(in_columns(curve, np.maximum) for curve in peaks)]
-    columns.append(in_columns(average, np.maximum))
-    level = float(max(columns[0].max(), columns[1].max(), 1e-12))
-    error = float(max(columns[2].max(), 1e-12))
-    coded = [
-        np.clip(np.round(255 * column / scale), 0, 255).astype(np.uint8)
-        for column, scale in zip(columns, (level, level, error, error), strict=True)
-    ]
-    return b"".join(column.tobytes() for column in coded), level, error
-
-
-def moving_average(curve: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Centred, over a 64th of the curve; at the ends over what there is. Same shape."""
-    half = max(1, round(len(curve) * _SMOOTHING / 2))
-    sums = np.concatenate([[0.0], np.cumsum(curve)])
-    low = np.maximum(np.arange(len(curve)) - half, 0)
-    high = np.minimum(np.arange(len(curve)) + half + 1, len(curve))
-    average: NDArray[np.float64] = (sums[high] - sums[low]) / (high - low)
-    return average
-
-
-def in_columns(curve: NDArray[np.float64], of: np.ufunc) -> NDArray[np.float64]:
-    """A curve in `COLUMNS` columns; fewer values than that are repeated."""
-    edges = np.arange(COLUMNS) * len(curve) // COLUMNS
-    columns: NDArray[np.float64] = of.reduceat(curve, edges)
-    return columns
-
-
-def column_hz(frequencies_hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Frequency at which each column begins, shape `(COLUMNS,)`."""
-    return frequencies_hz[np.arange(COLUMNS) * len(frequencies_hz) // COLUMNS]

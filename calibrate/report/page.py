@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.report.hearing import Heard, column_hz
-from calibrate.report.portraits import Portrait, band_middles_hz, portraits
+from calibrate.report.curves import column_hz
+from calibrate.report.hearing import Heard
+from calibrate.report.portraits import Portrait, band_middles_hz, parts, portraits
 from calibrate.report.promises import promises
 from calibrate.report.session import Session
 from model.detector import Detector
@@ -119,7 +120,7 @@ def _curves(heard: Heard | None) -> str:
     """All curves one after the other, in base64."""
     if heard is None:
         return ""
-    return base64.b64encode(b"".join(row[0] for row in heard.curves.values())).decode()
+    return base64.b64encode(b"".join(row.code for row in heard.curves.values())).decode()
 
 
 def _data(
@@ -133,6 +134,7 @@ def _data(
         "clusters": [clusters.name(i) for i in range(len(clusters))],
         "bands_hz": _rounded(np.array(band_middles_hz(detector))),
         "columns_hz": _rounded(column_hz(detector.front_end.frequencies_hz())),
+        "parts": parts(detector),
         "isolation_threshold": _finite(limits.isolation_score),
         "reconstruction_threshold": _finite(limits.reconstruction_error),
         "sounds": _sounds(detector, gallery, heard) if gallery else None,
@@ -173,6 +175,7 @@ def _sounds(detector: Detector, gallery: Gallery, heard: Heard | None) -> dict[s
             places[name][sound] = place
     clips = {sound: i for i, sound in enumerate(heard.clips)} if heard else {}
     curves = {sound: i for i, sound in enumerate(heard.curves)} if heard else {}
+    drawn = list(heard.curves.values()) if heard else []
     return {
         "name": sound_names(gallery),
         "group": gallery.group_index().tolist(),
@@ -184,9 +187,8 @@ def _sounds(detector: Detector, gallery: Gallery, heard: Heard | None) -> dict[s
         "places": places,
         "clip": [clips.get(i, -1) for i in range(held_out.n)],
         "curves": [curves.get(i, -1) for i in range(held_out.n)],
-        "scale": [[float(f"{row[1]:.4g}"), float(f"{row[2]:.4g}")] for row in heard.curves.values()]
-        if heard
-        else [],
+        "scale": [_rounded(np.array([row.level, row.error])) for row in drawn],
+        "floor": _rounded(np.array([row.floor for row in drawn])),
     }
 
 

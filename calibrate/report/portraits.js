@@ -1,11 +1,8 @@
 "use strict";
 // Each cluster's mean error profile over the band of its members.
 
-const khz = data.bands_hz.map((hz) => hz / 1000);
-const ascends = khz.every((value, k) => !k || value >= khz[k - 1]);
-
 function drawPortrait(where, one, top) {
-  const x = ascends ? khz : khz.map((_, k) => k);
+  const { x, axis, more: parts } = along(data.bands_hz, "bands", [1000], 10, "Hz");
   const line = (y, more) => ({ type: "scatter", mode: "lines", x, y, hoverinfo: "skip", ...more });
   const none = { width: 0, color: "rgba(0,0,0,0)" };
   Plotly.react(
@@ -17,8 +14,9 @@ function drawPortrait(where, one, top) {
     ],
     layout({
       margin: { l: 8, r: 8, t: 2, b: 4 },
-      xaxis: { showgrid: false, ticksuffix: ascends ? " kHz" : "", nticks: 6, fixedrange: true },
+      xaxis: { showgrid: false, ticksuffix: " kHz", nticks: 6, fixedrange: true, ...axis },
       yaxis: { range: [0, top], showticklabels: false, nticks: 3, fixedrange: true },
+      ...parts,
     }),
     config({ staticPlot: true }),
   );

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.report.curves import COLUMNS
 from model.detector import Detector
-from model.features import band_edges_hz
+from model.features import band_parts
 
 SHOWN = 3
 _DOMINATES = 2.0
@@ -130,7 +132,18 @@ def _dominating(detector: Detector, members: NDArray[np.int64]) -> list[Dominati
 
 
 def band_middles_hz(detector: Detector) -> list[float]:
-    """Middle of each of the 64 bands in Hz."""
-    edges = band_edges_hz(detector.front_end)
-    middles: list[float] = ((edges[:-1] + edges[1:]) / 2).tolist()
-    return middles
+    """Middle of each of the 64 bands in Hz; they rise within each part of the features."""
+    found = [of.edges_hz for of in band_parts(detector.front_end)]
+    return [hz for edges in found for hz in ((edges[:-1] + edges[1:]) / 2).tolist()]
+
+
+def parts(detector: Detector) -> list[dict[str, Any]]:
+    """Name of each part of the features, and from where to where its bands and columns go."""
+    front_end, first, found = detector.front_end, 0, []
+    for of in band_parts(front_end):
+        ends = (first, first + of.part.size)
+        columns = [-(-end * COLUMNS // front_end.n_features) for end in ends]
+        bands = [of.bands.start, of.bands.stop]
+        found.append({"name": of.part.name, "bands": bands, "columns": columns})
+        first = ends[1]
+    return found

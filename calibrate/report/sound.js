@@ -18,7 +18,7 @@ function playSound(i) {
 
 const say = (id, text) => { document.getElementById(id).textContent = text; };
 
-/** Four curves of a sound, each 0 to its scale; null where the page has none. */
+/** Four curves of a sound, each on its scale; null where the page has none. */
 function curvesOf(i) {
   const at = sounds.curves[i];
   if (at < 0) return null;
@@ -26,8 +26,9 @@ function curvesOf(i) {
   const text = document.getElementById("curves").textContent;
   const bytes = atob(text.slice(at * characters, (at + 1) * characters));
   const [level, error] = sounds.scale[at];
-  return [level, level, error, error].map((scale, k) =>
-    Array.from({ length: COLUMNS }, (_, j) => (bytes.charCodeAt(k * COLUMNS + j) * scale) / 255),
+  const floor = sounds.floor[at];
+  return [[floor, level], [floor, level], [0, error], [0, error]].map(([low, high], k) =>
+    Array.from({ length: COLUMNS }, (_, j) => low + (bytes.charCodeAt(k * COLUMNS + j) * (high - low)) / 255),
   );
 }
 
@@ -72,8 +73,8 @@ function drawSpectrum(i) {
   document.getElementById("sound-curves").hidden = curves === null;
   if (curves === null) return;
   say("sound-curves", "Above: the sound and what the reference explains of it. Below: what is left, and its moving average. Where that is high, the sound is off.");
-  const ascending = data.columns_hz.every((hz, k, f) => !k || hz >= f[k - 1]);
-  const x = ascending ? data.columns_hz.map((hz) => hz / 1000) : data.columns_hz.map((_, k) => k);
+  const { x, axis, more: parts } = along(data.columns_hz, "columns", [200, 1000, 3000], 12);
+  const several = data.parts.length > 1;
   const line = (y, name, more) => ({
     type: "scatter", mode: "lines", x, y, name, hoverinfo: "skip", ...more,
   });
@@ -81,16 +82,17 @@ function drawSpectrum(i) {
   Plotly.react(
     where,
     [
-      line(spectrum, "spectrum", { fill: "tozeroy", fillcolor: colour("fill"), line: { width: 1, color: colour("track") } }),
+      line(spectrum, several ? "sound" : "spectrum", { fill: "tozeroy", fillcolor: colour("fill"), line: { width: 1, color: colour("track") } }),
       line(reconstruction, "reconstruction", { line: { width: 1.6, color: colour("accent") } }),
       line(error, "absolute error", { yaxis: "y2", line: { width: 1, color: colour("track") } }),
       line(average, "its moving average", { yaxis: "y2", line: { width: 2.2, color: colour("odd") } }),
     ],
     layout({
       showlegend: true,
-      xaxis: { title: ascending ? "kHz" : "feature", anchor: "y2", showgrid: false },
-      yaxis: { domain: [0.47, 1], nticks: 4, rangemode: "tozero" },
+      xaxis: { title: several ? "Hz" : "kHz", anchor: "y2", showgrid: false, ...axis },
+      yaxis: { title: several ? "dB" : "", domain: [0.47, 1], nticks: 4, rangemode: "tozero" },
       yaxis2: { domain: [0, 0.39], nticks: 4, rangemode: "tozero", exponentformat: "power" },
+      ...parts,
     }),
     config(),
   );

@@ -30,6 +30,33 @@ function layout(more = {}) {
   };
 }
 
+/**
+ * Where values lie: along frequency, or part beside part where there are several of them.
+ * `ends` says which ends of a part are meant, `marks` at which frequencies there is a tick.
+ */
+function along(hz, ends, marks, size, unit = "") {
+  if (data.parts.length === 1) return { x: hz.map((value) => value / 1000), axis: {}, more: {} };
+  const text = (mark) => (mark < 1000 ? `${mark}` : `${mark / 1000}k`) + unit;
+  const ticks = data.parts.flatMap((part) => {
+    const [from, to] = part[ends];
+    const at = (mark) => from + hz.slice(from, to).findIndex((value) => value >= mark);
+    return marks.map((mark) => ({ at: at(mark), text: text(mark) })).filter((tick) => tick.at >= from);
+  });
+  const line = ([from]) => ({
+    type: "line", xref: "x", yref: "paper", x0: from - 0.5, x1: from - 0.5, y0: 0, y1: 1,
+    line: { width: 1, color: colour("line") },
+  });
+  const name = (part) => ({
+    text: part.name, showarrow: false, xref: "x", yref: "paper", xanchor: "left", yanchor: "top",
+    x: part[ends][0], y: 1, font: { size, color: colour("soft") },
+  });
+  return {
+    x: hz.map((_, k) => k),
+    axis: { tickvals: ticks.map((tick) => tick.at), ticktext: ticks.map((tick) => tick.text) },
+    more: { shapes: data.parts.slice(1).map((part) => line(part[ends])), annotations: data.parts.map(name) },
+  };
+}
+
 const config = (more = {}) => ({ displaylogo: false, responsive: true, displayModeBar: false, ...more });
 
 const pictures = [];

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich.cells import set_cell_size
+from rich.cells import cell_len, set_cell_size
 
 from model.detector import ANOMALOUS, NOT_SCORED
 from monitor.app import words
@@ -62,4 +62,7 @@ class Columns:
         """The cluster, then as many remarks as fit."""
         cluster, found = words.cluster_text(heard, self.names), [*notes, *words.remarks(heard)]
         choices = [" · ".join([cluster, *found[:n]]) for n in range(len(found), -1, -1)]
+        short = words.short_cluster_text(heard, self.names)
+        if cell_len(short) <= self._last < cell_len(cluster):
+            choices.append(short)
         return set_cell_size(words.first_fitting(choices, self._last), self._last)

@@ -6,6 +6,7 @@ Values are reduced to the largest of each column before anything is drawn.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,6 +166,38 @@ def _tick_text(frequency_hz: float, step_hz: float) -> str:
 def hz_text(frequency_hz: float, step_hz: float, unit: str = " Hz") -> str:
     """A frequency as exactly as steps of `step_hz` need it: `1,450 Hz`, `87.3 Hz`."""
     return f"{frequency_hz:,.{0 if step_hz > 0.5 else 1}f}{unit}"
+
+
+def parts_axis(
+    parts: Sequence[tuple[str, int]], frequencies_hz: Values, view: View, width: int
+) -> str:
+    """Names of the parts of the values in view, each with a few frequencies.
+
+    `parts` are names and numbers of values, one part after another.
+    """
+    text, first = "", 0
+    for name, size in parts:
+        low, high = max(first, view.start), min(first + size, view.start + view.size)
+        first += size
+        if low >= high:
+            continue
+        start, end = ((index - view.start) * width // view.size for index in (low, high))
+        text = text.ljust(start) + _part_axis(name, frequencies_hz[low:high], end - start)
+    return text
+
+
+def _part_axis(name: str, shown: Values, width: int) -> str:
+    text = f"│{name}"[:width]
+    if len(shown) < 2:
+        return text
+    step = _step(float(shown[-1] - shown[0]), max(2, width // _TICK_CELLS))
+    for tick in range(math.ceil(shown[0] / step), math.floor(shown[-1] / step) + 1):
+        index = float(np.interp(tick * step, shown, np.arange(len(shown))))
+        at = int((index + 0.5) / len(shown) * width)
+        label = f"╵{_tick_text(tick * step, step)}"
+        if len(text) < at and at + cell_len(label) <= width:
+            text = text.ljust(at) + label
+    return text
 
 
 def map_line(error: Values, view: View, width: int) -> Line:

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from textual.notifications import Notify
 
 from model.detector import Detector
+from model.explanation import explain
 from monitor.app import words
 from monitor.app.attention import AlarmLine, Attention
 from monitor.app.filterfield import FilterField
@@ -82,7 +83,13 @@ class Desk(StreamApp):
         for panel in (self.isolation, self.reconstruction):
             panel.show(recent)
         self.verdict.show(heard, self.stream.snapshot.state, self.chosen_note)
-        self.profile.show(heard)
+        self.profile.show(heard, self._findings(heard))
+
+    def _findings(self, heard: Heard | None) -> tuple[str, ...]:
+        """In which ways a segment is off; nothing where its sound is no longer kept."""
+        samples = None if heard is None else self.history.samples(heard.number)
+        explanation = None if samples is None else explain(self.stream.detector, samples)
+        return () if explanation is None else explanation.findings
 
     @property
     def chosen_note(self) -> str:

@@ -73,6 +73,7 @@ def _descending(value: float | None) -> float:
 ORDERS: dict[str, tuple[str, Callable[[Heard], float]]] = {
     "time": ("newest at the bottom", lambda heard: heard.number),
     "p": ("smallest p first", lambda heard: math.inf if heard.score.p is None else heard.score.p),
+    "oddness": ("oddest first", lambda heard: _descending(heard.score.oddness)),
     "isolation": (
         "largest isolation score first",
         lambda heard: _descending(heard.score.isolation_score),

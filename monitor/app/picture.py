@@ -15,7 +15,7 @@ from textual.events import MouseScrollDown, MouseScrollUp
 from model.detector import Detector
 from model.explanation import Explanation
 from monitor.app import words
-from monitor.app.curves import View, axis, hz_text, map_line, overlay, peaks
+from monitor.app.curves import View, axis, hz_text, map_line, overlay, parts_axis, peaks
 from monitor.app.drawing import Drawing, Line, bars, join
 
 _GUTTER = 6
@@ -117,8 +117,9 @@ class Picture(Drawing):
         sound = self._explanation.features[self._view.part]
         explained = self._explanation.reconstruction[self._view.part]
         top = max(float(sound.max()), float(explained.max()), _TINY)
-        drawn = overlay(sound, explained, top, columns, rows)
-        return _on_scale(drawn, top)
+        base = 0.0 if self._is_spectrum else min(float(sound.min()), float(explained.min()), 0.0)
+        drawn = overlay(sound - base, explained - base, top - base, columns, rows)
+        return _on_scale(drawn, top, base)
 
     def _error(self, columns: int, rows: int) -> list[Line]:
         assert self._explanation is not None
@@ -136,7 +137,23 @@ class Picture(Drawing):
 
     def _axis(self, columns: int) -> str:
         assert self._explanation is not None
-        return axis(self._explanation.frequencies_hz, self._view, columns)
+        if self._is_spectrum:
+            return axis(self._explanation.frequencies_hz, self._view, columns)
+        parts = [(part.name, part.size) for part in self._explanation.parts]
+        return parts_axis(parts, self._explanation.frequencies_hz, self._view, columns)
+
+    @property
+    def _is_spectrum(self) -> bool:
+        """Values along frequency once, none below 0; else decibels, part after part."""
+        return self._explanation is None or len(self._explanation.parts) == 1
+
+    def _place_text(self, index: int) -> str:
+        """Frequency of a value, after the name of its part where there are several."""
+        assert self._explanation is not None
+        hz = float(self._explanation.frequencies_hz[index])
+        if self._is_spectrum:
+            return hz_text(hz, self._spacing_hz())
+        return f"{self._explanation.part_of(index).name} {hz_text(hz, 1.0)}"
 
     def _spacing_hz(self) -> float:
         assert self._explanation is not None
@@ -147,10 +164,9 @@ class Picture(Drawing):
         """Of each of the largest errors: frequency, error, segment, reconstruction."""
         shown = self._explanation
         assert shown is not None
-        step = self._spacing_hz()
         return [
             (
-                hz_text(float(shown.frequencies_hz[i]), step),
+                self._place_text(i),
                 _value_text(shown.error[i]),
                 _value_text(shown.features[i]),
                 _value_text(shown.reconstruction[i]),
@@ -168,7 +184,8 @@ class Picture(Drawing):
     def _table(self, width: int) -> list[Line]:
         head = f"{'':<{_GUTTER}}{'largest errors in view':<24}{'error':>9}{'segment':>9}"
         head += f"{'reconstruction':>17}     "
-        choices = [head + "1 is the strongest frequency of the segment", head]
+        unit = "1 is the strongest frequency of the segment" if self._is_spectrum else "in dB"
+        choices = [head + unit, head]
         rows: list[Line] = [[(words.first_fitting(choices, width), "muted")]]
         for n, (at, error, sound, explained) in enumerate(self._facts(), 1):
             text = f"{at:<24}{error:>9}{sound:>9}{explained:>17}"
@@ -180,7 +197,8 @@ class Picture(Drawing):
         if self._explanation is None or self.size.width < _GUTTER + 8:
             self.border_title, self.border_subtitle = None, None
             return
-        self.border_title = _legend(self.size.width - 2)
+        what = "spectrum" if self._is_spectrum else "mel values"
+        self.border_title = _legend(what, self.size.width - 2)
         self.border_subtitle = Content(words.first_fitting(self._ranges(), self.size.width - 2))
 
     def _ranges(self) -> list[str]:
@@ -190,6 +208,10 @@ class Picture(Drawing):
         low, high = float(shown[0]), min(float(shown[-1]), self._top_hz)
         ends = f"{hz_text(low, step, '')}–{hz_text(high, step)}"
         spacing = f"{ends} · {step:.1f} Hz a value"
+        if not self._is_spectrum:
+            ends_at = (self._view.start, self._view.part.stop - 1)
+            ends = " to ".join(self._place_text(i) for i in ends_at)
+            spacing = " · ".join(self._explanation.findings)
         per_column = self._view.size / (self.size.width - _GUTTER)
         note = f" · a column shows the largest of {per_column:.0f}" if per_column >= 1.5 else ""
         squares = np.square(self._explanation.error)
@@ -198,12 +220,12 @@ class Picture(Drawing):
         return [spacing + note + part, spacing + part, ends + part, ends]
 
 
-def _legend(width: int) -> Content:
+def _legend(what: str, width: int) -> Content:
     explained = "its reconstruction"
     if width >= 90:
         explained += ": what the reference set explains of it"
     return Content.assemble(
-        "spectrum of ",
+        f"{what} of ",
         ("⠒⠒⠒⠒", "bold $foreground"),
         (" this segment", "$foreground"),
         " over ",
@@ -224,9 +246,9 @@ def _label(text: str) -> str:
     return f"{text:>{_GUTTER - 2}}  "
 
 
-def _on_scale(rows: list[Line], top: float) -> list[Line]:
-    """Rows with `top` beside the first and 0 beside the last."""
-    labels = [f"{top:.2g}", *[""] * (len(rows) - 2), "0"]
+def _on_scale(rows: list[Line], top: float, base: float = 0.0) -> list[Line]:
+    """Rows with `top` beside the first and `base` beside the last."""
+    labels = [f"{top:.2g}", *[""] * (len(rows) - 2), f"{base:.2g}".replace("-", "−")]
     return [
         [(f"{label:>{_GUTTER - 1}}{'┤' if label else '│'}", "muted"), *row]
         for label, row in zip(labels, rows, strict=True)

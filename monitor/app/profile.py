@@ -10,9 +10,10 @@ from rich.cells import cell_len
 from textual.content import Content
 
 from model.detector import Detector, Score
-from model.features import band_edges_hz
-from model.profiles import dominant_band
+from model.features import band_edges_hz, band_parts
+from model.profiles import dominant_in_parts
 from monitor.app import words
+from monitor.app.curves import View, parts_axis
 from monitor.app.drawing import Drawing, Line, bars
 from monitor.events import Heard
 
@@ -27,16 +28,18 @@ class ProfilePanel(Drawing):
     def __init__(self, detector: Detector) -> None:
         super().__init__(classes="panel")
         self._edges_hz = band_edges_hz(detector.front_end)
+        self._parts = band_parts(detector.front_end)
         self._centroids = detector.clusters.centroids
         self.names: Mapping[int, str] = {}
         """Names that clusters were given since."""
         self._thing = "window" if detector.segmentation.mode == "continuous" else "segment"
         self._heard: Heard | None = None
+        self._findings: tuple[str, ...] = ()
         self.border_title = Content("error profile")
 
-    def show(self, heard: Heard | None) -> None:
-        """Show a segment."""
-        self._heard = heard
+    def show(self, heard: Heard | None, findings: tuple[str, ...] = ()) -> None:
+        """Show a segment, and say in which ways it is off where that is known."""
+        self._heard, self._findings = heard, findings
         self._caption()
         self.redraw()
 
@@ -50,7 +53,7 @@ class ProfilePanel(Drawing):
         if columns < 8 or height < 3:
             return []
         rows = (height - 1) // 2
-        axis: Line = [(" " * _LABEL + frequency_axis(self._edges_hz[-1], columns), "muted")]
+        axis: Line = [(" " * _LABEL + self._axis(columns), "muted")]
         profile = self._profile()
         if profile is None:
             blank: list[Line] = [[] for _ in range(2 * rows - 1)]
@@ -64,6 +67,13 @@ class ProfilePanel(Drawing):
             *_labelled(f"cluster {cluster}", bars(centroid, top, columns, rows), "accent"),
             axis,
         ]
+
+    def _axis(self, columns: int) -> str:
+        if len(self._parts) == 1:
+            return frequency_axis(self._edges_hz[-1], columns)
+        parts = [(of.part.name, len(of.edges_hz) - 1) for of in self._parts]
+        whole = View.whole(len(self._edges_hz) - 1)
+        return parts_axis(parts, self._edges_hz[:-1], whole, columns)
 
     def _profile(self) -> NDArray[np.float64] | None:
         if self._heard is None or self._heard.score.profile is None:
@@ -84,9 +94,10 @@ class ProfilePanel(Drawing):
             return
         self.border_title = Content(words.first_fitting(titles(self._heard, self.names), room))
         nothing = np.zeros_like(profile)
-        most = f"largest error at {dominant_band(profile, nothing, self._edges_hz)}"
-        full = f"{most} · tallest bar {profile.max():#.2g}"
-        self.border_subtitle = Content(words.first_fitting([full, most], room))
+        most = f"largest error at {dominant_in_parts(profile, nothing, self._parts)}"
+        found = [" · ".join(self._findings[:n]) for n in range(len(self._findings), 0, -1)]
+        full = f"{found[0] if found else most} · tallest bar {profile.max():#.2g}"
+        self.border_subtitle = Content(words.first_fitting([full, *found, most], room))
 
 
 def titles(heard: Heard, names: Mapping[int, str]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from datetime import datetime
 from types import MappingProxyType
@@ -16,6 +17,8 @@ from monitor.ledger import Account
 
 NONE = "–"
 """Stands where there is no number."""
+
+_RANGE = re.compile(r"(?<=[a-z]) [\d.]+–[\d.]+ k?Hz(?: \(\d+\))?$")
 
 STATES = {
     "opening": ("◌", "accent"),
@@ -195,3 +198,8 @@ def cluster_text(heard: Heard, names: Mapping[int, str] = MappingProxyType({})) 
         return printable(score.reason or NONE)
     name = names.get(score.cluster or 0, score.cluster_name or NONE)
     return f"{score.cluster}: {printable(name)}"
+
+
+def short_cluster_text(heard: Heard, names: Mapping[int, str] = MappingProxyType({})) -> str:
+    """The same for few cells: a suggested name such as `steadiness 1.7–2.1 kHz` by its part."""
+    return _RANGE.sub("", cluster_text(heard, names))

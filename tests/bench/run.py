@@ -115,9 +115,11 @@ def measure(bench: Bench, large: bool) -> Iterator[Row]:
     """All rows of the table."""
     fitted: list[reference_method.Fitted] = []
     reference_s = bench.median(lambda: fitted.append(reference_method.calibrate(bench.paths)))
-    calibrate = ("calibrate", bench.linked, "-o", bench.model, "--no-maps", "--replace")
+    options = ("-o", bench.model, "--no-maps", "--replace", "--features", "spectrum")
+    calibrate = ("calibrate", bench.linked, *options)
     calibrate_s = bench.median(lambda: _run(*calibrate))
     yield _against("calibrate, held-out scores included", reference_s, calibrate_s, 9.6)
+    yield from _second_front_end(bench, calibrate_s)
     reference_s = bench.median(lambda: _score_all(fitted[0], bench.paths))
     ours_s = bench.median(lambda: _run("score", bench.model, bench.linked))
     yield _against("score all, one recording at a time", reference_s, ours_s, 17)
@@ -139,6 +141,24 @@ def measure(bench: Bench, large: bool) -> Iterator[Row]:
         many_s, peak_mb = run_and_watch(command)
         yield Row("the same for ten times as many", peak_mb, 800, "MB")
         yield Row("and its time", many_s / few_s, 11, "times")
+
+
+def _second_front_end(bench: Bench, spectrum_s: float) -> Iterator[Row]:
+    """What it costs to choose, and to score with mel on one thread."""
+    auto, mel = bench.folder / "auto.offkey", bench.folder / "mel.offkey"
+    words = ("calibrate", bench.linked, "--no-maps", "--replace", "-o")
+    auto_s = bench.median(lambda: _run(*words, auto))
+    yield Row("calibrate with auto, to spectrum alone", auto_s / spectrum_s, 2, "times")
+    _run(*words, mel, "--features", "mel")
+    detector = read_model(mel)
+    rate_hz = detector.front_end.rate_hz
+    segments = [
+        cut_recording(read_recording(path, rate_hz, 1.0), detector.segmentation)[0]
+        for path in bench.paths[: bench.segments]
+    ]
+    with threadpool_limits(1):
+        each = _each(lambda i: detector.score(segments[i]), len(segments))
+    yield Row("one segment with mel, median", 1000 * float(np.median(each)), 0.7, "ms")
 
 
 def _against(what: str, reference_s: float, ours_s: float, goal: float) -> Row:

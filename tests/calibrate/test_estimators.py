@@ -9,9 +9,10 @@ from sklearn.decomposition import PCA
 
 from calibrate.estimators import fit_clusters, fit_subspace
 from model.errors import InputError
+from model.features import Spectrum, band_parts
 from model.subspace import reconstruction_error
 
-EDGES_HZ = np.linspace(0, 3400, 65)
+PARTS = band_parts(Spectrum())
 
 
 def features_of(n: int, n_features: int) -> NDArray[np.float32]:
@@ -62,7 +63,7 @@ def test_clusters_are_what_plain_counting_finds() -> None:
     sizes = (200, 100, 60, 30, 10)
     profiles = blobs(*sizes)
     anomalous = np.random.default_rng(1).random(len(profiles)) < 0.3
-    found = fit_clusters(profiles, anomalous, 5, 42, EDGES_HZ)
+    found = fit_clusters(profiles, anomalous, 5, 42, PARTS)
     nearest = np.array([found.nearest(profile).cluster for profile in profiles])
     distance = np.linalg.norm(profiles - found.centroids[nearest], axis=1)
     assert sorted(found.sizes, reverse=True) == list(sizes)
@@ -84,13 +85,13 @@ def test_there_are_at_most_a_tenth_as_many_clusters_as_sounds(
 ) -> None:
     """Fewer than ten sounds a cluster are not asked to make one."""
     profiles = np.random.default_rng(n).random((n, 64))
-    assert len(fit_clusters(profiles, np.zeros(n, bool), asked, 42, EDGES_HZ)) == made
+    assert len(fit_clusters(profiles, np.zeros(n, bool), asked, 42, PARTS)) == made
 
 
 def test_profiles_that_do_not_differ_make_one_cluster() -> None:
     """Copies of one profile are one cluster, with a reach that distances can be divided by."""
     profiles = np.ones((50, 64))
-    found = fit_clusters(profiles, np.zeros(50, bool), 5, 42, EDGES_HZ)
+    found = fit_clusters(profiles, np.zeros(50, bool), 5, 42, PARTS)
     assert len(found) == 1
     assert found.nearest(profiles[0]).distance == 0
     assert np.isfinite(found.nearest(profiles[0] + 1).distance)

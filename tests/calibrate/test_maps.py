@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from calibrate.fitting import Settings, calibrate
-from calibrate.maps import choose_rows
+from calibrate.maps import Draughtsman, choose_rows
 from model.storage import read_model, write_model
+from model.subspace import Subspace
 
 
 def test_all_sounds_go_on_the_maps_where_they_are_few() -> None:
@@ -52,6 +53,32 @@ def test_maps_are_stored_repeat_and_leave_the_scores_alone(
     assert saved.gallery.map_s is not None
     assert saved.gallery.agreement is not None
     assert saved.gallery.agreement.plane is not None
+
+
+@pytest.mark.parametrize("largest", [40, 5000])
+def test_maps_drawn_at_the_end_are_those_drawn_ahead(
+    monkeypatch: pytest.MonkeyPatch, largest: int
+) -> None:
+    """When they are drawn says nothing about them; what is not wanted is never drawn."""
+    pytest.importorskip("pacmap", reason="pacmap is not installed")
+    monkeypatch.setattr("calibrate.maps.LARGEST", largest)
+    rng = np.random.default_rng(0)
+    rows, profiles, odd = rng.normal(size=(60, 30)), rng.normal(size=(60, 64)), np.arange(60) < 3
+    subspace = Subspace(rows.mean(axis=0), np.eye(30)[:12])
+    found = []
+    for wanted, ahead in ((True, True), (True, False), (False, True), (False, False)):
+        maps = Draughtsman(wanted, 42, ahead=ahead)
+        maps.begin(subspace, rows, np.arange(60))
+        maps.go_on(profiles, odd)
+        found.append(maps.result())
+    first, second, *none = found
+    assert none == [None, None]
+    assert first is not None
+    assert second is not None
+    np.testing.assert_array_equal(first.rows, second.rows)
+    assert set(first.places) == set(second.places) == {"features", "profiles"}
+    for name in first.places:
+        np.testing.assert_array_equal(first.places[name], second.places[name])
 
 
 def test_beyond_the_limit_the_maps_show_a_sample(

@@ -20,7 +20,8 @@ import soundfile
 from scipy.stats import spearmanr
 
 from calibrate.fitting import Settings, calibrate
-from calibrate.report.hearing import COLUMNS, find_again, listen, moving_average
+from calibrate.report.curves import COLUMNS, moving_average
+from calibrate.report.hearing import find_again, listen
 from calibrate.report.page import make_page
 from calibrate.report.portraits import named_in_portraits, portraits
 from calibrate.report.promises import promises, rank_correlation
@@ -463,3 +464,45 @@ def test_the_page_of_continuous_sound_tells_its_windows(
     assert len(heard.curves) == detector.conformity.n
     made = Parts(make_page("hum.offkey", detector, heard, None))
     assert made.island("data")["sounds"]["name"][1].startswith("hum 0.wav · ")
+
+
+def test_the_page_of_a_mel_model_shows_its_four_parts(words_folder: Path) -> None:
+    """Parts stand side by side, each along frequency; values below 0 are drawn as they are."""
+    detector = calibrate([str(words_folder)], Settings(features="mel", maps=False))
+    heard = listen(detector, [str(words_folder)], False, lambda *_: None)
+    assert (heard.changed, heard.missing) == (0, 0)
+    made = Parts(make_page("mel.offkey", detector, heard, None))
+    data, code = made.island("data"), made.island("curves")
+    assert [part["name"] for part in data["parts"]] == ["shape", "steadiness", "order", "middle"]
+    assert [part["bands"] for part in data["parts"]] == [[0, 16], [16, 32], [32, 48], [48, 64]]
+    assert [part["columns"] for part in data["parts"]] == [[72 * i, 72 * i + 72] for i in range(4)]
+    for name, ends in (("bands_hz", "bands"), ("columns_hz", "columns")):
+        for part in data["parts"]:
+            hz = np.array(data[name][slice(*part[ends])])
+            assert (np.diff(hz) >= 0).all()
+            assert 50 < hz[0] < 200
+            assert 3000 < hz[-1] < 4000
+    front_end = detector.front_end
+    path = words_folder / "speaker 0" / "word 007.wav"
+    from model.audio import read_recording
+
+    found = explain(detector, read_recording(str(path), front_end.rate_hz, 1.0).samples)
+    assert found is not None
+    assert found.features.min() < 0
+    at = data["sounds"]["curves"][7]
+    raw = base64.b64decode(code)[4 * COLUMNS * at : 4 * COLUMNS * (at + 1)]
+    drawn = np.frombuffer(raw, np.uint8).reshape(4, COLUMNS) / 255
+    floor, level = data["sounds"]["floor"][at], data["sounds"]["scale"][at][0]
+    edges = np.arange(COLUMNS) * len(found.error) // COLUMNS
+    for curve, row in ((found.features, drawn[0]), (found.reconstruction, drawn[1])):
+        shown = floor + row * (level - floor)
+        np.testing.assert_allclose(curve[edges], shown, atol=(level - floor) / 200)
+    assert "how much that changes (steadiness)" in re.sub(r"\s+", " ", made.text)
+
+
+def test_the_page_of_a_spectrum_has_one_part(page: Parts) -> None:
+    """It goes over all bands and columns, has no name, and nothing in it is below 0."""
+    data = page.island("data")
+    assert data["parts"] == [{"name": "", "bands": [0, 64], "columns": [0, COLUMNS]}]
+    assert set(data["sounds"]["floor"]) == {0}
+    assert "steadiness" not in page.text

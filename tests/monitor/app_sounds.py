@@ -156,4 +156,8 @@ def explanation() -> Explanation:
     known = 0.9 * bump(700, 90, 3400) + 0.5 * bump(1500, 60, 3400)
     heard = known / 1.25 + bump(2400, 25, 3400) * (1 + np.arange(3400) % 7 / 20) / 1.3
     heard = heard / heard.max()
-    return Explanation(Spectrum().frequencies_hz(), heard, known, np.abs(heard - known))
+    error = np.abs(heard - known)
+    front_end = Spectrum()
+    return Explanation(
+        front_end.frequencies_hz(), heard, known, error, front_end.parts, ("too much at 2.4 kHz",)
+    )

@@ -144,7 +144,7 @@ async def listing(stage: Stage) -> Steps:
     await after_sounds(stage)
     await stage.press("s")
     yield "sorted"
-    await stage.press(*["s"] * 4)
+    await stage.press(*["s"] * 5)
     await stage.press("slash")
     yield "filter"
     stage.app.field.value = "anomalous"

@@ -133,9 +133,24 @@ def parse() -> Callable[[str], list[dict[str, Any]]]:
 def demo_model(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., Outcome]) -> Path:
     """Calibrate on the 240 recordings of the demo. Nobody writes to it."""
     path = tmp_path_factory.mktemp("demo model") / "six.offkey"
-    done = run("calibrate", DEMO / "reference", "-o", path, "--no-maps")
+    done = run("calibrate", DEMO / "reference", "-o", path, "--no-maps", "--features", "spectrum")
     assert done.returncode == 0, done.stderr
     return path
+
+
+@pytest.fixture(scope="session")
+def mel_model(tmp_path_factory: pytest.TempPathFactory, run: Callable[..., Outcome]) -> Path:
+    """Calibrate on the demo's recordings with mel. Nobody writes to it."""
+    path = tmp_path_factory.mktemp("mel model") / "six.offkey"
+    done = run("calibrate", DEMO / "reference", "-o", path, "--no-maps", "--features", "mel")
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+@pytest.fixture(scope="session")
+def mel_detector(mel_model: Path) -> Detector:
+    """Read the mel model of the demo's recordings."""
+    return read_model(mel_model)
 
 
 @pytest.fixture(scope="session")

@@ -251,6 +251,34 @@ def test_every_size_is_drawn_whole(
     on_screen(app, act, size)
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_a_mel_model_is_drawn_whole(
+    size: tuple[int, int], mel_detector: Detector, excerpt_file: Path
+) -> None:
+    """Its profile has four parts along the axis and a finding in words; no line runs over."""
+    history = History()
+    Stream(mel_detector, [AudioFile(str(excerpt_file))], [history]).run()
+    app = MonitorApp(Session.of(mel_detector, [AudioFile(str(excerpt_file))], (), title="six"))
+
+    async def act(pilot: Pilot[Snapshot]) -> None:
+        await until_ended(pilot, len(history.rows()))
+        for widget in app.query(Drawing):
+            width, height = widget.size
+            assert all(widget.render_line(y).cell_length == width for y in range(height))
+            drawn = widget.draw(width, height)
+            assert all(sum(cell_len(text) for text, _ in line) <= width for line in drawn)
+        assert all(row[6] and not row[6].endswith("…") for row in rows_of(app))
+        profile = app.query_one(ProfilePanel)
+        axis = text_of(profile).splitlines()[-1]
+        places = [axis.find(f"│{name[:4]}") for name in ("shape", "steadiness", "order", "middle")]
+        assert -1 < places[0] < places[1] < places[2] < places[3]
+        assert re.search(
+            "too (much|little|early|late|steady|unsteady|weak|strong)", border_of(profile)
+        )
+
+    on_screen(app, act, size)
+
+
 def test_resizing_keeps_all_rows(
     app_of: Callable[..., MonitorApp], excerpt_file: Path, headless: Run
 ) -> None:

@@ -56,6 +56,7 @@ def heard_at(number: int, p: float = 0.5, cluster: int = 0, silent: bool = False
         isolation_p=p,
         reconstruction_p=p,
         p=p,
+        oddness=-2 * math.log10(p) + number % 4,
         cluster=cluster,
         cluster_name=f"hiss {cluster}",
         cluster_distance=0.5,
@@ -214,12 +215,13 @@ def test_what_is_typed_at_once_after_the_slash_is_for_the_filter(app: MonitorApp
 
 
 def test_sorting_goes_round(app: MonitorApp) -> None:
-    """S sorts by p, isolation, reconstruction, length and time again; new rows find their place."""
+    """S sorts by p, oddness, scores, length and time again; new rows find their place."""
 
     async def act(pilot: Pilot[Snapshot]) -> None:
         rows = some_heard()
         keys: list[tuple[str, Callable[[Heard], float]]] = [
             ("smallest p first", lambda h: h.score.p or 0),
+            ("oddest first", lambda h: -(h.score.oddness or 0)),
             ("largest isolation score first", lambda h: -(h.score.isolation_score or 0)),
             ("largest reconstruction error first", lambda h: -(h.score.reconstruction_error or 0)),
             ("longest first", lambda h: -h.segment.duration_s),

@@ -51,12 +51,12 @@ def assert_scores_again(
     detector: Detector, described: Line, samples: Samples, rate_hz: int
 ) -> None:
     """Score the segment's span of a clip by the plain way: resample all, cut, score."""
-    clip = described["clip"]
-    plain = soxr.resample(samples, rate_hz, 6800, quality="HQ")
-    first, n = (round(clip[f"segment_{name}_s"] * 6800) for name in ("offset", "duration"))
+    clip, heard_hz = described["clip"], detector.front_end.rate_hz
+    plain = soxr.resample(samples, rate_hz, heard_hz, quality="HQ")
+    first, n = (round(clip[f"segment_{name}_s"] * heard_hz) for name in ("offset", "duration"))
     assert first >= 0
     assert first + n <= len(plain)
-    score = detector.score(Segment(plain[first : first + n], 0.0, n / 6800))
+    score = detector.score(Segment(plain[first : first + n], 0.0, n / heard_hz))
     for name in ("reconstruction_error", "isolation_score"):
         assert getattr(score, name) == pytest.approx(described[name], rel=1e-3)
 
@@ -80,6 +80,23 @@ def test_the_sound_of_a_clip_scores_as_it_did_live(
     for described, samples, clip_rate_hz in clips:
         assert clip_rate_hz == described["clip"]["rate_hz"] == rate_hz
         assert_scores_again(demo_detector, described, samples, rate_hz)
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 44_100])
+def test_the_sound_of_a_clip_scores_as_it_did_live_with_mel(
+    run: Run, parse: Parse, mel_model: Path, mel_detector: Detector, excerpt: Samples,
+    tmp_path: Path, rate_hz: int,
+) -> None:  # fmt: skip
+    """The same at the rate of the other front end."""
+    sound = soxr.resample(excerpt, 8000, rate_hz, quality="VHQ")
+    soundfile.write(tmp_path / "in.wav", sound, rate_hz, subtype="PCM_24")
+    folder = tmp_path / "clips"
+    done = run("replay", *ALARMING, "--save", folder, mel_model, tmp_path / "in.wav")
+    alarms = [line for line in parse(done.stdout) if line["verdict"] == "anomalous"]
+    clips = read_clips(folder)
+    assert len(clips) == len(alarms) >= 1
+    for described, samples, _ in clips:
+        assert_scores_again(mel_detector, described, samples, rate_hz)
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 22_050])

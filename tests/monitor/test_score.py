@@ -37,6 +37,7 @@ SCORES = (
     "isolation_p",
     "reconstruction_p",
     "p",
+    "oddness",
     "cluster",
     "cluster_name",
     "cluster_distance",
