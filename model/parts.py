@@ -17,3 +17,5 @@ class Part:
     """What it means when a value is larger than the reference explains."""
     below: str
     """What it means when it is smaller."""
+    meaning: str = ""
+    """What the values tell of a sound, in words for a person."""

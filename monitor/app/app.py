@@ -210,7 +210,9 @@ class MonitorApp(Control):
 
     def action_help(self) -> None:
         """Show every action with its key."""
-        self.push_screen(HelpScreen(self.keys, self.is_of_use))
+        self.push_screen(
+            HelpScreen(self.keys, self.is_of_use, self.stream.detector.front_end.parts)
+        )
 
     def action_commands(self) -> None:
         """The command palette."""

@@ -86,8 +86,10 @@ class Desk(StreamApp):
         self.profile.show(heard, self._findings(heard))
 
     def _findings(self, heard: Heard | None) -> tuple[str, ...]:
-        """In which ways a segment is off; nothing where its sound is no longer kept."""
-        samples = None if heard is None else self.history.samples(heard.number)
+        """In which ways a segment is off, if it is; nothing where its sound is no longer kept."""
+        if heard is None or not heard.is_anomalous:
+            return ()
+        samples = self.history.samples(heard.number)
         explanation = None if samples is None else explain(self.stream.detector, samples)
         return () if explanation is None else explanation.findings
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from model.parts import Part
 from monitor.app.keys import GROUPS, Action, Keys, settings_path, unique
 from monitor.app.words import printable
 
@@ -28,7 +29,7 @@ _WORDS = (
     "gate: open while something sounds over the floor; what comes through is one segment.",
     "isolation score: how easily a sound is told apart from the reference; above 0 it is odder "
     "than 90 % of it.",
-    "reconstruction error: how much of its spectrum the reference cannot explain.",
+    "reconstruction error: how much of the sound the reference cannot explain.",
     "p: the share of reference sounds at least as odd as this one: the smaller, the odder.",
     "error profile: at which frequencies the reference cannot explain it.",
     "cluster: one way of being off, found among the reference; the nearest one is named.",
@@ -53,10 +54,19 @@ class HelpScreen(ModalScreen[None]):
         Binding("pagedown,space", "scroll(10)", show=False),
     ]
 
-    def __init__(self, keys: Keys, is_of_use: Callable[[Action], bool] = lambda _: True) -> None:
-        """`is_of_use` says of an action whether there is anything here that it is for."""
+    def __init__(
+        self,
+        keys: Keys,
+        is_of_use: Callable[[Action], bool] = lambda _: True,
+        parts: Sequence[Part] = (),
+    ) -> None:
+        """`is_of_use` says of an action whether there is anything here that it is for.
+
+        `parts` are those of the features, which are explained where they have names.
+        """
         super().__init__()
         self._keys, self._is_of_use = keys, is_of_use
+        self._parts = [f"{part.name}: {part.meaning}." for part in parts if part.name]
 
     def compose(self) -> ComposeResult:
         """The groups, the legend, the settings file."""
@@ -87,7 +97,7 @@ class HelpScreen(ModalScreen[None]):
     def _words(self) -> list[tuple[str, str]]:
         """Each word stands out before what it means."""
         pieces = []
-        for text in _WORDS:
+        for text in (*_WORDS, *self._parts):
             word, _, meaning = self._wrapped([text]).partition(":")
             pieces += [(word, "bold"), (f":{meaning}", "")]
         return pieces

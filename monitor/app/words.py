@@ -88,9 +88,13 @@ def isolation_text(score: float | None) -> str:
 
 
 def reconstruction_text(error: float | None) -> str:
-    """A reconstruction error: `5.0e-4`."""
+    """A reconstruction error: `5.0e-4`, `0.88`, `24`."""
     if error is None:
         return NONE
+    if 0.1 <= error < 9.95:
+        return f"{error:#.2g}"
+    if 9.95 <= error < 9999.5:
+        return f"{error:,.0f}"
     mantissa, exponent = f"{error:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"
 

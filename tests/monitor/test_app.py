@@ -30,6 +30,7 @@ from textual.widgets import Static
 from model.audio import Block
 from model.detector import Detector, Score
 from model.errors import DeviceError
+from model.mel import PARTS
 from model.segment import Segment
 from monitor.app import words
 from monitor.app.app import MonitorApp
@@ -255,7 +256,11 @@ def test_every_size_is_drawn_whole(
 def test_a_mel_model_is_drawn_whole(
     size: tuple[int, int], mel_detector: Detector, excerpt_file: Path
 ) -> None:
-    """Its profile has four parts along the axis and a finding in words; no line runs over."""
+    """Its profile has four parts along the axis, and no line runs over.
+
+    In which way a sound is off is said in words of what is anomalous, and of nothing else; the
+    help explains the parts.
+    """
     history = History()
     Stream(mel_detector, [AudioFile(str(excerpt_file))], [history]).run()
     app = MonitorApp(Session.of(mel_detector, [AudioFile(str(excerpt_file))], (), title="six"))
@@ -272,9 +277,19 @@ def test_a_mel_model_is_drawn_whole(
         axis = text_of(profile).splitlines()[-1]
         places = [axis.find(f"│{name[:4]}") for name in ("shape", "steadiness", "order", "middle")]
         assert -1 < places[0] < places[1] < places[2] < places[3]
-        assert re.search(
-            "too (much|little|early|late|steady|unsteady|weak|strong)", border_of(profile)
-        )
+        said = {True: 0, False: 0}
+        for heard in history.rows():
+            app.choose(heard)
+            await pilot.pause()
+            found = re.search(
+                r"too (much|little|early|late|steady|uns|weak|str)", border_of(profile)
+            )
+            assert (found is not None) is heard.is_anomalous
+            said[heard.is_anomalous] += 1
+        assert all(said.values())
+        await pilot.press("question_mark")
+        text = str(app.screen.query_one("#help Static", Static).content)
+        assert all(f"\n  {part.name}: {part.meaning[:20]}" in text for part in PARTS)
 
     on_screen(app, act, size)
 
@@ -595,6 +610,12 @@ def test_ticks_stand_at_their_frequency(top_hz: float, width: int) -> None:
         (words.isolation_text(-0.0912), "−0.091"),
         (words.isolation_text(0.114), "+0.114"),
         (words.reconstruction_text(5.04e-4), "5.0e-4"),
+        (words.reconstruction_text(0.0996), "1.0e-1"),
+        (words.reconstruction_text(0.884), "0.88"),
+        (words.reconstruction_text(9.949), "9.9"),
+        (words.reconstruction_text(9.96), "10"),
+        (words.reconstruction_text(1234.5), "1,234"),
+        (words.reconstruction_text(1.26e4), "1.3e4"),
         (words.reconstruction_text(0.0), "0.0e0"),
         (words.p_text(0.003), "0.0030"),
         (words.p_text(0.62), "0.62"),
