@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
+
+Part = TypeVar("Part")
 
 
 @dataclass(frozen=True)
@@ -77,6 +79,22 @@ class Hearing:
 
 
 @dataclass(frozen=True)
+class Adaptation:
+    """Held-out scores that were taken from normal sounds on the site."""
+
+    created: str
+    """UTC, ISO 8601."""
+    sounds: int
+    """Windows in continuous mode."""
+    alarms_before: int
+    """So many of them were anomalous by the scores of the reference."""
+    rate: float
+    """At this largest p."""
+    source: str
+    """Where they were heard: a device, or files."""
+
+
+@dataclass(frozen=True)
 class ModelCard:
     """Everything about a model that no score needs."""
 
@@ -115,6 +133,8 @@ class ModelCard:
     """Names of the marked sounds among the recordings, the last of them; a group of their own."""
     hearing: Hearing | None = None
     """None for older models, and where it could not be measured."""
+    adaptation: Adaptation | None = None
+    """None where the held-out scores are those of the reference."""
     choice: str = ""
     """Why these features, where they were chosen automatically."""
 
@@ -129,6 +149,7 @@ def card_from(described: dict[str, Any]) -> ModelCard:
     card["false_alarms"] = tuple(FalseAlarms(**row) for row in described["false_alarms"])
     card["alarm_rates"] = tuple(AlarmRate(**row) for row in described.get("alarm_rates", ()))
     card["hearing"] = _hearing(described.get("hearing"))
+    card["adaptation"] = _or_none(Adaptation, described.get("adaptation"))
     return ModelCard(**card)
 
 
@@ -137,6 +158,10 @@ def _hearing(described: dict[str, Any] | None) -> Hearing | None:
         return None
     rows = tuple(DamageHeard(**_with_tuples(row)) for row in described["damages"])
     return Hearing(**(described | {"damages": rows}))
+
+
+def _or_none(kind: type[Part], described: dict[str, Any] | None) -> Part | None:
+    return None if described is None else kind(**described)
 
 
 def _with_tuples(described: dict[str, Any]) -> dict[str, Any]:

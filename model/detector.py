@@ -86,6 +86,8 @@ class Detector:
     """SHA-256 of the model file; empty for a model that was never saved."""
     gallery: Gallery | None = None
     """To look at; None for a model that older versions made."""
+    original: Conformity | None = None
+    """Held-out scores of the reference, where others are in force: see adaptation.py."""
 
     @property
     def thresholds(self) -> Thresholds:

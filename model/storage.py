@@ -134,6 +134,9 @@ def _to_arrays(detector: Detector) -> Arrays:
         "reach": detector.clusters.reach,
     }
     arrays |= gallery_arrays(detector.gallery)
+    if detector.original is not None:
+        arrays["original_isolation"] = detector.original.isolation
+        arrays["original_reconstruction"] = detector.original.reconstruction
     arrays |= {f"map_{name}": coordinates for name, coordinates in detector.maps.items()}
     return {name: np.ascontiguousarray(array) for name, array in arrays.items()}
 
@@ -188,9 +191,16 @@ def _from_parts(arrays: Arrays, described: dict[str, Any]) -> Detector:
         clusters=ProfileClusters(arrays["centroids"], arrays["reach"], **clusters),
         false_alarm_rate=described["false_alarm_rate"],
         card=card_from(described["card"]),
+        original=_original(arrays),
         maps={k.removeprefix("map_"): v for k, v in arrays.items() if k.startswith("map_")},
         gallery=gallery_from(arrays, described.get("gallery")),
     )
+
+
+def _original(arrays: Arrays) -> Conformity | None:
+    if "original_isolation" not in arrays:
+        return None
+    return Conformity(arrays["original_isolation"], arrays["original_reconstruction"])
 
 
 def _was_model(path: Path) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from model.adaptation import describe_adaptation
 from model.alarms import AlarmRule
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.detector import Detector
@@ -144,6 +145,7 @@ def _promise(detector: Detector) -> list[str]:
             "smallest p",
             f"{detector.conformity.smallest_p:.2g} (1 in {detector.conformity.n + 1:,})",
         ),
+        *(_rows("adapted", *describe_adaptation(detector)) if card.adaptation else []),
         *_rows(
             "in force",
             f"p up to {rate:.2g} is anomalous{per_window}",

@@ -37,7 +37,7 @@ def rename_cluster(
     """
     check_name(name)
     stored = read_model(model_path)
-    if not _is_same_calibration(stored, detector):
+    if not is_same_calibration(stored, detector):
         raise OffkeyError(
             f"{shown(model_path)} was calibrated anew meanwhile; its clusters are others.",
             "Start again with the new model.",
@@ -47,7 +47,7 @@ def rename_cluster(
     return replace(detector, clusters=clusters, digest=written.digest)
 
 
-def _is_same_calibration(one: Detector, other: Detector) -> bool:
+def is_same_calibration(one: Detector, other: Detector) -> bool:
     """Same reference set and, as settings may differ, same clusters."""
     return one.card.reference_digest == other.card.reference_digest and np.array_equal(
         one.clusters.centroids, other.clusters.centroids

@@ -1,0 +1,207 @@
+"""The verb `check`: normal sound of the site against a model, and `--adapt` to it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    from model.detector import Detector, Score
+    from monitor.check import Agreement
+
+
+def _complete_model(
+    _ctx: click.Context, _argument: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    from monitor.welcome import complete_model
+
+    return complete_model(incomplete)
+
+
+def _speed(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    from monitor.listening import speed
+
+    return speed(ctx, option, text)
+
+
+@click.command()
+@click.argument("model", type=click.Path(readable=False), shell_complete=_complete_model)
+@click.argument("files", metavar="[FILE|FOLDER...]", nargs=-1, type=click.Path(readable=False))
+@click.option("--device", metavar="NAME", help="Input device, by part of its name.")
+@click.option("--channel", type=int, metavar="N", help="Listen to this channel only, from 1.")
+@click.option("--seconds", default=60.0, show_default=True, help="How long to listen.")
+@click.option("--rehearse", metavar="FILE", help="Play FILE as if it were the microphone.")
+@click.option(
+    "--speed", callback=_speed, metavar="N|max", help="With --rehearse: times real time; 1."
+)
+@click.option(
+    "--false-alarm-rate", type=float, help="Largest p that alarms, instead of the model's own."
+)
+@click.option(
+    "--adapt", is_flag=True, help="Rank sounds among these from now on; what is learnt stays."
+)
+@click.option("--forget", is_flag=True, help="Rank them among the reference again.")
+def check(model: str, files: tuple[str, ...], **options: Any) -> None:
+    """Whether a model's promise holds where it listens.
+
+    Let the sound be as it should for a minute at the microphone, or give FILES of it: one up to the
+    model's duration is one sound, in a longer one sounds are found as the monitor finds them.
+    """
+    from model.storage import read_model
+    from monitor import check_words
+    from monitor.check import measure
+
+    _check_options(files, options)
+    detector = read_model(model)
+    if options["forget"]:
+        _forget(model)
+        return
+    detector = detector.with_false_alarm_rate(options["false_alarm_rate"])
+    scores, source = _from_files(files, detector) if files else _live(detector, options)
+    _refuse_nothing(scores, files)
+    found = measure(detector, scores)
+    click.echo("\n".join(check_words.describe(found, detector, model)))
+    if options["adapt"]:
+        _adapt(model, detector, scores, found, source)
+
+
+def _check_options(files: Sequence[str], options: dict[str, Any]) -> None:
+    from monitor.listening import check_seconds
+
+    if options["adapt"] and options["forget"]:
+        raise click.UsageError("--adapt and --forget exclude each other.")
+    if options["adapt"] and options["false_alarm_rate"] is not None:
+        raise click.UsageError("--adapt keeps the model's own rate: leave --false-alarm-rate out.")
+    live = [name for name in ("device", "channel", "rehearse", "speed") if options[name]]
+    if options["forget"] and (files or live):
+        raise click.UsageError("--forget takes the model alone: nothing is listened to.")
+    if files and live:
+        raise click.UsageError(f"FILES and --{live[0]} exclude each other.")
+    check_seconds(options["seconds"])
+
+
+def _refuse_nothing(scores: Sequence[Score], files: Sequence[str]) -> None:
+    from model.errors import InputError
+
+    if any(score.p is not None for score in scores):
+        return
+    reasons = sorted({score.reason for score in scores if score.reason})
+    why = f" What was there could not be scored: {', '.join(reasons)}." if reasons else ""
+    hint = "" if files else "Let the sound come as usual while it listens, or listen longer."
+    raise InputError(f"Nothing that can be scored was heard.{why}", hint)
+
+
+def _live(detector: Detector, options: dict[str, Any]) -> tuple[list[Score], str]:
+    """Scores of what is heard at the microphone, and its name."""
+    from monitor.listening import TimeLimit, place_source
+    from monitor.record_words import StateLines
+    from monitor.session import warn
+    from monitor.stream import Stream
+    from monitor.terminal import quiet_libraries, stop_on_signals
+
+    scores: list[Score] = []
+    limit = TimeLimit(options["seconds"])
+    with quiet_libraries():
+        source = place_source(options)
+        sinks = [_collector(scores), limit, StateLines(warn)]
+        stream = Stream(detector, [source], sinks, warn)
+        limit.stream = stream
+        warn(f"listening for {options['seconds']:g} s: let all sound as it should. Ctrl-C: enough.")
+        with stop_on_signals(stream.stop):
+            last = stream.run()
+    if last.problem is not None and not scores:
+        sys.exit(1)
+    warn(f"heard {limit.heard_s:,.0f} s of {source.name}")
+    return scores, source.name
+
+
+def _from_files(paths: Sequence[str], detector: Detector) -> tuple[list[Score], str]:
+    """Scores of files and folders; a bad one is told and left out."""
+    from model.errors import AudioError, InputError
+    from model.files import find_recordings
+    from monitor.session import warn
+
+    found = find_recordings(paths)
+    if not found.paths:
+        raise InputError("No audio files were found there.")
+    scores: list[Score] = []
+    for path in found.paths:
+        try:
+            scores += _from_file(path, detector)
+        except AudioError as error:
+            warn(str(error))
+    n = len(found.paths)
+    return scores, "1 file" if n == 1 else f"{n:,} files"
+
+
+def _from_file(path: str, detector: Detector) -> list[Score]:
+    """A short file is one sound, as calibration takes it; a long one is heard as if live."""
+    from model.audio import AudioReader, read_recording
+    from model.segmenter import cut_recording
+    from monitor.session import warn
+    from monitor.sources import AudioFile
+    from monitor.stream import Stream
+
+    cut = detector.segmentation
+    with AudioReader(path) as reader:
+        is_one_sound = cut.mode == "event" and reader.duration_s <= cut.duration_s
+    if is_one_sound:
+        recording = read_recording(path, detector.front_end.rate_hz)
+        return detector.score_batch(cut_recording(recording, cut))
+    scores: list[Score] = []
+    Stream(detector, [AudioFile(path)], [_collector(scores)], warn).run()
+    return scores
+
+
+def _collector(scores: list[Score]) -> Any:
+    """A sink that keeps scores."""
+    from monitor.events import Event, Heard
+    from monitor.sinks import Sink
+
+    class Collector(Sink):
+        """Keeps the score of every segment."""
+
+        def take(self, event: Event) -> None:
+            """Keep it."""
+            if isinstance(event, Heard):
+                scores.append(event.score)
+
+    return Collector()
+
+
+def _adapt(
+    path: str, detector: Detector, scores: Sequence[Score], found: Agreement, source: str
+) -> None:
+    """Write the model with new held-out scores; names that it was given meanwhile are kept."""
+    from model.adaptation import adapted
+    from model.errors import OffkeyError, shown
+    from model.storage import read_model, write_model
+    from monitor.check_words import compare
+    from monitor.naming import is_same_calibration
+
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    stored = read_model(path)
+    if not is_same_calibration(stored, detector):
+        raise OffkeyError(
+            f"{shown(path)} was calibrated anew meanwhile: it is not adapted.",
+            "Check the new model.",
+        )
+    made = write_model(path, adapted(stored, scores, source, now))
+    click.echo("\n" + "\n".join(compare(found, detector.thresholds, made, path)))
+
+
+def _forget(path: str) -> None:
+    from model.adaptation import forgotten
+    from model.errors import shown
+    from model.storage import read_model, write_model
+
+    made = write_model(path, forgotten(read_model(path)))
+    click.echo(
+        f"{shown(path)} ranks sounds among the {made.conformity.n:,} of its reference again."
+    )

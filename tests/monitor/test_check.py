@@ -1,0 +1,261 @@
+"""`check`: what normal sounds of a site say of a model, and what `--adapt` makes of it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from model.adaptation import sounds_needed
+from model.conformity import Conformity
+from model.detector import Detector
+from model.segment import Segment
+from model.storage import read_model, write_model
+from monitor.check import advice, distance_to, interval, kolmogorov, measure
+
+Samples = NDArray[np.float32]
+Outcome = subprocess.CompletedProcess[str]
+
+
+def scores_of(seed: int, n: int, shift: float = 0.0) -> tuple[NDArray[np.float64], ...]:
+    """Make up scores of sounds: two that hang together a little."""
+    rng = np.random.default_rng(seed)
+    one = rng.normal(size=n) + shift
+    return one, 0.5 * one + rng.normal(size=n)
+
+
+def test_distance_is_that_of_scipy_for_two_samples() -> None:
+    """The distance is the two-sample statistic on the ranks that the model itself compares."""
+    from scipy.stats import ks_2samp
+
+    reference = Conformity(*scores_of(0, 150))
+    isolation, reconstruction = scores_of(1, 70, 0.4)
+    p = reference.p_values(isolation, reconstruction)
+    ours = distance_to(reference, p.joint)
+    m = np.minimum(p.isolation, p.reconstruction)
+    theirs = ks_2samp(m, m_reference_of(reference)).statistic
+    assert abs(ours - theirs) < 0.02
+
+
+def m_reference_of(conformity: Conformity) -> NDArray[np.float64]:
+    """The smaller of each reference sound's two p-values, by their definition."""
+    ranks = [
+        (scores[np.newaxis, :] >= scores[:, np.newaxis]).mean(axis=1)
+        for scores in (conformity.isolation, conformity.reconstruction)
+    ]
+    smaller: NDArray[np.float64] = np.minimum(*ranks)
+    return smaller
+
+
+def test_chance_of_a_distance_is_that_of_scipy() -> None:
+    """For sizes as they occur, the p of the test is within a few percent of the exact one."""
+    from scipy.stats import ks_2samp
+
+    for n, shift in ((60, 0.2), (120, 0.3), (300, 0.25)):
+        rng = np.random.default_rng(n)
+        one, other = rng.normal(size=500), rng.normal(size=n) + shift
+        exact = ks_2samp(one, other, method="exact")
+        ours = kolmogorov(float(exact.statistic), 500 * n / (500 + n))
+        assert ours == pytest.approx(exact.pvalue, rel=0.25, abs=0.01)
+
+
+def test_normal_sounds_fail_the_test_no_more_often_than_chance() -> None:
+    """Sounds like those of the reference differ at 5 % in about 5 of 100 trials, not more."""
+    refused = 0
+    for seed in range(400):
+        reference = Conformity(*scores_of(2 * seed, 100))
+        p = reference.p_values(*scores_of(2 * seed + 1, 100)).joint
+        refused += kolmogorov(distance_to(reference, p), 50) < 0.05
+    assert 5 <= refused <= 34
+
+
+def test_interval_is_that_of_scipy() -> None:
+    """The interval of a share is Wilson's."""
+    from scipy.stats import binomtest
+
+    for count, of in ((0, 60), (1, 60), (9, 100), (100, 100)):
+        theirs = binomtest(count, of).proportion_ci(0.95, method="wilson")
+        ours = interval(count, of)
+        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
+
+
+def test_overlapping_windows_count_for_less() -> None:
+    """Windows that share their moments give a wider interval than as many sounds."""
+    assert interval(5, 100, overlap=2).high > interval(5, 100).high
+
+
+@pytest.fixture
+def model(tmp_path: Path, demo_model: Path) -> Path:
+    """Copy the demo's model, to be changed."""
+    path = tmp_path / "six.offkey"
+    shutil.copy(demo_model, path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def demo_reference(root: Path) -> Path:
+    """Find the demo's own recordings."""
+    return root / "monitor" / "demo" / "reference"
+
+
+@pytest.fixture(scope="session")
+def noisy(tmp_path_factory: pytest.TempPathFactory, demo_reference: Path) -> Path:
+    """The demo's recordings in noise, 5 dB below them: normal sounds of a loud place."""
+    folder = tmp_path_factory.mktemp("noisy")
+    rng = np.random.default_rng(7)
+    for path in sorted(demo_reference.glob("*.flac")):
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+        noise = rng.normal(size=len(samples)) * np.sqrt(np.mean(samples**2)) * 10 ** (-5 / 20)
+        soundfile.write(folder / path.name, samples + noise, rate_hz)
+    return folder
+
+
+def test_check_says_where_the_promise_holds(
+    run: Callable[..., Outcome],
+    word_detector: Detector,
+    write_words: Callable[..., list[Path]],
+    tmp_path: Path,
+) -> None:
+    """On new sounds like the reference, no warning and nothing to do; the model stays as it is."""
+    model = tmp_path / "words.offkey"
+    write_model(model, word_detector)
+    before = model.read_bytes()
+    write_words(tmp_path / "site", 80, 1000)
+    done = run("check", model, tmp_path / "site")
+    assert done.returncode == 0, done.stderr
+    assert "promise holds" in done.stdout
+    assert "--adapt" not in done.stdout
+    assert model.read_bytes() == before
+
+
+def test_check_says_what_to_expect_and_what_differs(
+    run: Callable[..., Outcome], model: Path, noisy: Path
+) -> None:
+    """In a loud place it says how often normal sounds alarm, in which bands, and what helps."""
+    done = run("check", model, noisy)
+    said = done.stdout
+    assert "in 100 instead of 1" in said
+    assert "not spread as in the reference" in said
+    assert "larger errors than in the reference" in said
+    assert "--adapt" in said
+    assert max(len(line) for line in said.splitlines() if not line.startswith("  off")) <= 80
+
+
+def test_adapting_keeps_the_promise_and_the_way_back(
+    run: Callable[..., Outcome], model: Path, noisy: Path
+) -> None:
+    """After --adapt the same place alarms as promised; --forget gives back the very same scores."""
+    run("label", model, "0", "late hiss")
+    before = read_model(model)
+    done = run("check", model, noisy, "--adapt")
+    assert done.returncode == 0, done.stderr
+    assert "--forget" in done.stdout
+    after = read_model(model)
+    assert after.conformity.n == 240
+    assert after.clusters.name(0) == "late hiss"
+    assert after.original is not None
+    assert np.array_equal(after.original.isolation, before.conformity.isolation)
+    assert np.array_equal(after.subspace.components, before.subspace.components)
+    again = run("check", model, noisy)
+    assert "promise holds" in again.stdout
+    told = run("inspect", model)
+    assert "adapted" in told.stdout
+    assert run("check", model, "--forget").returncode == 0
+    back = read_model(model)
+    assert back.digest == before.digest
+
+
+def test_too_few_sounds_are_not_adapted_to(
+    run: Callable[..., Outcome], model: Path, noisy: Path
+) -> None:
+    """With fewer sounds than the rate takes, --adapt says how many and changes nothing."""
+    before = model.read_bytes()
+    done = run("check", model, *sorted(noisy.glob("*.flac"))[:30], "--adapt")
+    assert done.returncode == 2
+    assert f"at least {sounds_needed(0.01)}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert model.read_bytes() == before
+
+
+def test_few_sounds_say_what_can_still_be_told(
+    run: Callable[..., Outcome], model: Path, demo_reference: Path
+) -> None:
+    """Of a handful of sounds it says that they are too few, and how large the rate may be."""
+    done = run("check", model, *sorted(demo_reference.glob("*.flac"))[:6])
+    assert done.returncode == 0, done.stderr
+    assert "too few" in done.stdout
+    assert "95 % confidence" in done.stdout
+
+
+def test_check_listens_to_a_rehearsed_microphone(
+    run: Callable[..., Outcome],
+    model: Path,
+    demo_reference: Path,
+    tmp_path: Path,
+) -> None:
+    """Through the microphone's engine it finds the sounds of a file, and ends after its time."""
+    rng = np.random.default_rng(1)
+    rate_hz = 8000
+    quiet = (rng.normal(size=rate_hz) * 1e-5).astype(np.float32)
+    parts: list[Samples] = [quiet, quiet]
+    for path in sorted(demo_reference.glob("*.flac"))[:12]:
+        samples, rate_hz = soundfile.read(path, dtype="float32")
+        parts += [samples, quiet]
+    soundfile.write(tmp_path / "site.wav", np.concatenate(parts), rate_hz)
+    done = run("check", model, "--rehearse", tmp_path / "site.wav", "--speed", "max",
+               "--seconds", "15")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "heard" in done.stdout
+    assert "listening for 15 s" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--adapt", "--forget"], "exclude each other"),
+        (["--forget", "--device", "usb"], "takes the model alone"),
+        (["--forget"], "never adapted"),
+        (["--seconds", "0"], "--seconds takes"),
+        (["nowhere.wav"], "nowhere.wav"),
+        (["--speed", "2"], "--speed goes with"),
+        (["six.wav", "--rehearse", "other.wav"], "exclude each other"),
+    ],
+)
+def test_bad_input_gets_one_sentence(
+    run: Callable[..., Outcome], model: Path, words: list[str], sentence: str
+) -> None:
+    """What cannot be done is refused in a sentence, with exit code 2."""
+    done = run("check", model, *words)
+    assert done.returncode == 2
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_windows_are_checked_too(
+    run: Callable[..., Outcome],
+    machine_model: Path,
+    make_machine: Callable[[int, float], Samples],
+    tmp_path: Path,
+) -> None:
+    """In continuous mode the windows of a long file are taken, and called so."""
+    soundfile.write(tmp_path / "now.wav", make_machine(50, 20.0), 8000)
+    done = run("check", machine_model, tmp_path / "now.wav")
+    assert done.returncode == 0, done.stderr
+    assert "windows" in done.stdout.splitlines()[0]
+
+
+def test_advice_follows_what_was_found(demo_detector: Detector) -> None:
+    """Many alarms are told as such, whatever the test says of the spread."""
+    rng = np.random.default_rng(0)
+    segments = [
+        Segment(rng.normal(size=4000).astype(np.float32) * 0.1, 0.0, 0.5) for _ in range(30)
+    ]
+    found = measure(demo_detector, demo_detector.score_batch(segments))
+    assert found.alarms.count == 30
+    assert advice(found) == "odder"
