@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from model.adaptation import describe_adaptation
 from model.alarms import AlarmRule
+from model.budget import describe_budget
 from model.card import AlarmRate, FalseAlarms, ModelCard
 from model.detector import Detector
 from model.errors import shown
@@ -156,7 +157,11 @@ def _promise(detector: Detector) -> list[str]:
     if rate > 0.01 and rate == detector.conformity.smallest_p:
         sounds = "windows" if continuous else "recordings"
         lines.append(_row("", f"99 {sounds} or more would allow the usual 0.01"))
-    return lines + (_alarms(detector) if continuous else [])
+    return (
+        lines
+        + (_alarms(detector) if continuous else [])
+        + _rows("budget", *describe_budget(detector))
+    )
 
 
 def _alarms(detector: Detector) -> list[str]:

@@ -29,6 +29,12 @@ def _live(verb: Callable[..., None]) -> Callable[..., None]:
             help="Continuous mode: alarm after K anomalous windows of the last M.",
         ),
         rate_option,
+        click.option(
+            "--alarms-per-hour",
+            type=float,
+            metavar="X",
+            help="So many false alarms at most, instead of a rate per sound or window.",
+        ),
     ]
     for option in reversed(options):
         verb = option(verb)

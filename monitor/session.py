@@ -13,6 +13,7 @@ import click
 
 if TYPE_CHECKING:
     from model.detector import Detector
+    from monitor.budget import AlarmBudget
     from monitor.ledger import Account
     from monitor.sinks import Sink
     from monitor.snapshot import Snapshot
@@ -34,8 +35,13 @@ def is_headless(asked: bool) -> bool:
 def read_detector(path: str, options: Options) -> Detector:
     """The detector of a model file, with what the command line changes of it."""
     from model.alarms import AlarmRule
+    from model.budget import check_alarms_per_hour
     from model.storage import read_model
 
+    if options["alarms_per_hour"] is not None:
+        if options["false_alarm_rate"] is not None:
+            raise click.UsageError("--alarms-per-hour and --false-alarm-rate exclude each other.")
+        check_alarms_per_hour(options["alarms_per_hour"])
     detector = read_model(path).with_false_alarm_rate(options["false_alarm_rate"])
     if options.get("alarm_after") is None:
         return detector
@@ -93,7 +99,12 @@ def run(detector: Detector, sources: Sequence[Source], title: str, options: Opti
     sinks = _sinks(detector, options)
     headless = is_headless(options["headless"])
     exit_on_loss = options.get("exit_on_loss", False)
-    last = watch(detector, sources, title, headless, sinks, exit_on_loss=exit_on_loss)
+    budget = _budget(detector, options)
+    if budget is not None:
+        detector = replace(detector, false_alarm_rate=budget.rate)
+    last = watch(
+        detector, sources, title, headless, sinks, exit_on_loss=exit_on_loss, budget=budget
+    )
     if last.problem is not None:
         sys.exit(1)
 
@@ -106,6 +117,7 @@ def watch(
     sinks: Sequence[Sink],
     farewell: Callable[[], str] | None = None,
     exit_on_loss: bool = False,
+    budget: AlarmBudget | None = None,
 ) -> Snapshot:
     """Run sources on the screen, or headless with JSON lines on stdout; returns how it ended.
 
@@ -117,9 +129,9 @@ def watch(
     from monitor.terminal import stop_on_signals
 
     if not headless:
-        return _on_screen(detector, sources, sinks, title, farewell, exit_on_loss)
+        return _on_screen(detector, sources, sinks, title, farewell, exit_on_loss, budget)
     all_sinks = [JsonLines(sys.stdout), *sinks]
-    stream = Stream(detector, sources, all_sinks, warn, exit_on_loss=exit_on_loss)
+    stream = Stream(detector, sources, all_sinks, warn, exit_on_loss=exit_on_loss, budget=budget)
     try:
         with stop_on_signals(stream.stop):
             last = stream.run()
@@ -167,12 +179,15 @@ def _on_screen(
     title: str,
     farewell: Callable[[], str] | None,
     quit_at_end: bool,
+    budget: AlarmBudget | None,
 ) -> Snapshot:
     from monitor.app.app import MonitorApp
     from monitor.app.run import run_app
     from monitor.app.session import Session
 
-    session = Session.of(detector, sources, sinks, title=title, exit_on_loss=quit_at_end)
+    session = Session.of(
+        detector, sources, sinks, title=title, exit_on_loss=quit_at_end, budget=budget
+    )
     app = MonitorApp(session, farewell=farewell, quit_at_end=quit_at_end)
     run_app(app)
     if app.failure is not None:
@@ -182,6 +197,15 @@ def _on_screen(
     if quit_at_end and last.problem is not None:
         warn(last.problem)
     return last
+
+
+def _budget(detector: Detector, options: Options) -> AlarmBudget | None:
+    asked = options["alarms_per_hour"]
+    if asked is None:
+        return None
+    from monitor.budget import AlarmBudget
+
+    return AlarmBudget(detector, asked, warn)
 
 
 def _sinks(detector: Detector, options: Options) -> list[Sink]:

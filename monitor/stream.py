@@ -20,6 +20,7 @@ from model.errors import AudioError, shown
 from model.segment import Segment
 from model.segmenter import make_segmenter
 from monitor.alarms import SoundAlarms, WindowAlarms
+from monitor.budget import AlarmBudget
 from monitor.events import Event, Gap, Heard, StateChange
 from monitor.ledger import Ledger
 from monitor.sinks import Sink
@@ -42,8 +43,12 @@ class Stream:
         warn: Callable[[str], None] = lambda _: None,
         *,
         exit_on_loss: bool = False,
+        budget: AlarmBudget | None = None,
     ) -> None:
         self.detector = detector
+        self.budget = budget
+        """Where a budget of alarms an hour sets the false-alarm rate."""
+        self._changing = threading.Lock()
         self._sources = sources
         self._sinks = sinks
         self._warn = warn
@@ -79,7 +84,20 @@ class Stream:
 
     def use(self, detector: Detector) -> None:
         """Go on with another false-alarm rate or other names, from the next segment on."""
-        self.detector = detector
+        with self._changing:
+            self.detector = detector
+
+    def _keep_budget(self) -> None:
+        """Take the rate that the budget allows by now, for what is scored from here on."""
+        if self.budget is None:
+            return
+        account = self._settled + self._ledger.account
+        heard_s = account.total_s - account.lost_s - account.paused_s
+        sounds = self._snapshot.segments - self._snapshot.not_scored
+        with self._changing:
+            rate = self.budget.update(self.detector, sounds, heard_s)
+            if rate != self.detector.false_alarm_rate:
+                self.detector = replace(self.detector, false_alarm_rate=rate)
 
     def run(self) -> Snapshot:
         """Run all sources to their ends or until `stop`; returns the last snapshot.
@@ -288,6 +306,7 @@ class Stream:
             self._tell(alarm)
 
     def _score(self, segment: Segment) -> None:
+        self._keep_budget()
         score = self.detector.score(segment)
         self._ledger.take(segment.start_s, segment.duration_s, score.verdict != NOT_SCORED)
         began = self._source.began

@@ -20,6 +20,7 @@ from monitor.app.control import Control
 from monitor.app.engine import forget_signals, leave_on_signals
 from monitor.app.help import HelpScreen
 from monitor.app.keys import ACTIONS, bindings, read_keys, settings_path
+from monitor.app.modelview import ModelScreen
 from monitor.app.session import Session
 from monitor.events import Heard
 from monitor.snapshot import Snapshot
@@ -130,6 +131,7 @@ class MonitorApp(Control):
         is_done = self.engine.is_done
         snapshot, before = self.stream.snapshot, self._last
         new = self.take_new()
+        self.follow_budget()
         if snapshot is not before or new:
             self._show(snapshot, before, new)
         if is_done and self._pulls is not None:
@@ -213,6 +215,10 @@ class MonitorApp(Control):
         self.push_screen(
             HelpScreen(self.keys, self.is_of_use, self.stream.detector.front_end.parts)
         )
+
+    def action_model(self) -> None:
+        """Show what the model can hear, is and promises."""
+        self.push_screen(ModelScreen(self.stream.detector, self.session.title))
 
     def action_commands(self) -> None:
         """The command palette."""

@@ -60,6 +60,9 @@ class Control(Teaching):
     def action_rate(self, steps: int) -> None:
         """The next false-alarm rate on the ladder, never below what the reference can promise."""
         detector = self.stream.detector
+        if self.stream.budget is not None:
+            self.warn(f"The rate keeps to the budget: {self.stream.budget.text}.")
+            return
         asked = next_rate(detector, steps)
         if asked is None:
             smallest = detector.conformity.smallest_p

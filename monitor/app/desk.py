@@ -39,7 +39,7 @@ class Desk(StreamApp):
         self.marked: list[int] = []
         """Numbers of the segments that were marked in this session, the newest last."""
         self.attention = Attention(self, PurePath(session.title).name or session.title)
-        detector = self.stream.detector
+        detector = self._followed = self.stream.detector
         has_gate = detector.segmentation.mode == "event"
         self.header = Header(session.title, detector.card, has_gate)
         self.isolation, self.reconstruction = score_panels(detector)
@@ -107,6 +107,15 @@ class Desk(StreamApp):
     def use(self, detector: Detector) -> None:
         """Go on with other names or another false-alarm rate, from the next segment on."""
         self.stream.use(detector)
+        self._follow(detector)
+
+    def follow_budget(self) -> None:
+        """Show the rate that a budget of alarms an hour has set meanwhile."""
+        if self.stream.budget is not None and self.stream.detector is not self._followed:
+            self._follow(self.stream.detector)
+
+    def _follow(self, detector: Detector) -> None:
+        self._followed = detector
         for panel in (self.isolation, self.reconstruction, self.verdict):
             panel.use(detector)
         self.tell_settings()
@@ -115,6 +124,8 @@ class Desk(StreamApp):
     def tell_settings(self) -> None:
         """Say under the table what a person has set."""
         parts = [f"alarm at p ≤ {words.p_text(self.stream.detector.false_alarm_rate)}"]
+        if self.stream.budget is not None:
+            parts.append(self.stream.budget.text)
         if self.muted:
             numbers = ", ".join(map(str, sorted(self.muted)))
             parts.append(f"muted: cluster{'s' if len(self.muted) > 1 else ''} {numbers}")

@@ -78,6 +78,7 @@ ACTIONS = (
     Action(
         "next_alarm", "full_stop", "next_alarm", "next alarm", "Fast to the next alarm.", _INPUT
     ),
+    Action("model", "i", "model", "model", "What the model is, and what it can hear.", _APP),
     Action("help", "question_mark", "help", "help", "This help.", _APP, True),
     Action("commands", "ctrl+p", "commands", "commands", "All commands, by name.", _APP),
     Action("colours", "t", "colours", "colours", "Light or dark colours.", _APP),

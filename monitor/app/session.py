@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from model.detector import Detector
 from monitor.app.inputs import Inputs
 from monitor.app.seek import NextAlarm
+from monitor.budget import AlarmBudget
 from monitor.history import History
 from monitor.sinks import Sink
 from monitor.sources import Source
@@ -34,10 +35,12 @@ class Session:
         *,
         title: str,
         exit_on_loss: bool = False,
+        budget: AlarmBudget | None = None,
     ) -> Session:
         """A session that is ready to run."""
         history, seeker, inputs = History(), NextAlarm(), Inputs(list(sources))
-        stream = Stream(detector, inputs, [history, seeker, *sinks], exit_on_loss=exit_on_loss)
+        all_sinks = [history, seeker, *sinks]
+        stream = Stream(detector, inputs, all_sinks, exit_on_loss=exit_on_loss, budget=budget)
         return cls(stream, history, inputs, seeker, title)
 
     @property

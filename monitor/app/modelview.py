@@ -1,0 +1,88 @@
+"""The model panel: what the model can hear, what it is and what it promises."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from model.detector import Detector
+from model.hearing import describe_hearing
+from model.summary import describe
+from monitor.app.words import printable
+
+_UNKNOWN = "What this model can hear was not measured when it was made: calibrate anew."
+
+
+class ModelScreen(ModalScreen[None]):
+    """What `inspect` tells of the model that is in force, with what it can hear first."""
+
+    DEFAULT_CSS = """
+    ModelScreen {
+        align: center middle;
+
+        #model {
+            width: 90;
+            max-width: 95%;
+            height: auto;
+            max-height: 95%;
+            padding: 0 2;
+            border: round $primary;
+            border-title-color: $text-primary;
+            border-subtitle-color: $text-muted;
+            background: $surface;
+            scrollbar-size-vertical: 1;
+            scrollbar-background: $surface;
+            scrollbar-color: $foreground 25%;
+        }
+        #model Static {
+            width: auto;
+            min-width: 1;
+        }
+    }
+    """
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,q,i,enter", "dismiss", "close"),
+        Binding("up,k", "scroll(-1)", show=False),
+        Binding("down,j", "scroll(1)", show=False),
+        Binding("pageup", "scroll(-10)", show=False),
+        Binding("pagedown,space", "scroll(10)", show=False),
+        Binding("left", "aside(-8)", show=False),
+        Binding("right", "aside(8)", show=False),
+    ]
+
+    def __init__(self, detector: Detector, title: str) -> None:
+        super().__init__()
+        self._detector = detector
+        self._title = title
+
+    def compose(self) -> ComposeResult:
+        """The table of hearing, then the rest of the summary."""
+        with VerticalScroll(id="model", can_focus=False) as box:
+            box.border_title = Content(printable(self._title))
+            box.border_subtitle = Content("↑↓ scroll · escape closes")
+            box.styles.overflow_x = "auto"
+            yield Static("\n".join(map(printable, self._lines())), markup=False)
+
+    def _lines(self) -> list[str]:
+        """Hearing first; the summary has it in its middle, where it is left out."""
+        hearing = describe_hearing(self._detector.card)
+        summary = describe(self._detector).splitlines()
+        if not hearing:
+            return [_UNKNOWN, "", *summary]
+        start = summary.index(hearing[0])
+        rest = summary[: start - 1] + summary[start + len(hearing) :]
+        return [*hearing, "", *rest]
+
+    def action_scroll(self, lines: int) -> None:
+        """Scroll."""
+        self.query_one("#model").scroll_relative(y=lines, animate=False)
+
+    def action_aside(self, columns: int) -> None:
+        """Scroll sideways, where the screen is narrow."""
+        self.query_one("#model").scroll_relative(x=columns, animate=False)

@@ -1,0 +1,97 @@
+"""A budget of alarms an hour, kept while sounds are counted.
+
+In event mode the false-alarm rate is the budget divided by the sounds an hour, as measured so far.
+Before there is anything to measure ten sounds a minute are supposed, with the weight of one minute:
+rather too many, so that it begins with few alarms. A verdict stays what it was: a new rate is for
+the sounds after it. In continuous mode the number of windows an hour is known, and the rate stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from model.budget import (
+    LARGEST_RATE,
+    check_alarms_per_hour,
+    rate_for_sounds,
+    recordings_needed,
+    window_budget,
+)
+from model.detector import Detector
+
+SUPPOSED_SOUNDS, SUPPOSED_S = 10, 60.0
+_STEP = 1.25
+"""A rate that is nearer than this factor to the one in force is not worth a change."""
+_NEARLY = 1e-9
+
+
+class AlarmBudget:
+    """Turns alarms an hour into the false-alarm rate in force."""
+
+    def __init__(
+        self, detector: Detector, alarms_per_hour: float, tell: Callable[[str], None]
+    ) -> None:
+        """Raises InputError for a budget that is none. `tell` is called with every change."""
+        check_alarms_per_hour(alarms_per_hour)
+        self._asked = alarms_per_hour
+        self._tell = tell
+        self._is_event = detector.segmentation.mode == "event"
+        self._sounds_per_hour = 3600 * SUPPOSED_SOUNDS / SUPPOSED_S
+        if self._is_event:
+            self.rate = rate_for_sounds(detector.conformity, alarms_per_hour, self._sounds_per_hour)
+            self._say(detector, "supposed until they are counted")
+            return
+        self._windows(detector)
+
+    @property
+    def text(self) -> str:
+        """The budget in a few words, for the screen."""
+        budget = f"{_number(self._asked)} an hour"
+        if not self._is_event:
+            return budget
+        return f"{budget} of about {_number(self._sounds_per_hour)} sounds"
+
+    def update(self, detector: Detector, sounds: int, heard_s: float) -> float:
+        """The rate for the next sound, after so many scored ones in so many seconds of sound."""
+        if not self._is_event:
+            return self.rate
+        self._sounds_per_hour = 3600 * (SUPPOSED_SOUNDS + sounds) / (SUPPOSED_S + heard_s)
+        rate = rate_for_sounds(detector.conformity, self._asked, self._sounds_per_hour)
+        if not 1 / _STEP < rate / self.rate < _STEP:
+            self.rate = rate
+            self._say(detector, "measured so far")
+        return self.rate
+
+    def _windows(self, detector: Detector) -> None:
+        found, rule = window_budget(detector, self._asked), detector.segmentation.alarm
+        self.rate = found.rate
+        self._tell(
+            f"{_number(self._asked)} alarms an hour: windows alarm at p ≤ {_number(found.rate)}; "
+            f"with {rule}, {found.alarms:,} alarms in {found.hours:.2g} hours of held-out windows."
+        )
+        if not found.is_kept:
+            self._tell(
+                f"The reference is too small to promise {_number(self._asked)} alarms an hour: it "
+                f"takes more than {found.needed:,} windows, and it has {detector.conformity.n:,}."
+            )
+
+    def _say(self, detector: Detector, how_known: str) -> None:
+        per_hour, smallest = self._sounds_per_hour, detector.conformity.smallest_p
+        sentence = (
+            f"{_number(self._asked)} alarms an hour of about {_number(per_hour)} sounds "
+            f"({how_known}): sounds alarm at p ≤ {_number(self.rate)} from now on."
+        )
+        if self.rate <= smallest + _NEARLY and self._asked / per_hour < smallest - _NEARLY:
+            sentence += (
+                f" The reference is too small to promise that: expect "
+                f"{_number(per_hour * smallest)}; it takes "
+                f"{recordings_needed(self._asked, per_hour):,} recordings, and it has "
+                f"{detector.conformity.n:,}."
+            )
+        elif self._asked / per_hour > LARGEST_RATE:
+            sentence += " No rate above that is used: fewer alarms than the budget allows."
+        self._tell(sentence)
+
+
+def _number(value: float) -> str:
+    return f"{float(f'{value:.2g}'):,.10g}"

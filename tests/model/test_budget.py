@@ -1,0 +1,86 @@
+"""A budget of alarms an hour becomes the largest false-alarm rate that keeps to it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from model.alarms import AlarmFinder, AlarmRule, Window
+from model.budget import (
+    LARGEST_RATE,
+    count_alarms,
+    describe_budget,
+    rate_for_sounds,
+    recordings_needed,
+    smallest_budget,
+    window_budget,
+)
+from model.conformity import Conformity
+from model.detector import Detector
+from model.segment import Segmentation
+
+HOP_S = 0.5
+
+
+@pytest.fixture
+def windows(word_detector: Detector) -> Detector:
+    """A detector of 2,000 held-out windows, every half second."""
+    rng = np.random.default_rng(3)
+    held_out = Conformity(rng.normal(size=2000), rng.normal(size=2000))
+    cut = Segmentation("continuous", 1.0, HOP_S, alarm=AlarmRule(2, 3))
+    return replace(word_detector, conformity=held_out, segmentation=cut)
+
+
+@pytest.mark.parametrize("rule", [AlarmRule(1, 1), AlarmRule(2, 3), AlarmRule(3, 5)])
+@pytest.mark.parametrize("rate", [0.01, 0.1, 0.4])
+def test_skipping_normal_windows_changes_no_count(rule: AlarmRule, rate: float) -> None:
+    """Alarms counted near anomalous windows alone are those of all windows."""
+    p = np.random.default_rng(5).uniform(size=3000)
+    finder = AlarmFinder(rule)
+    all_of_them = sum(
+        finder.take(Window(i * HOP_S, i * HOP_S + 1.0, float(x) if x <= rate else None))
+        for i, x in enumerate(p)
+    )
+    assert count_alarms(p, rate, rule, 1.0, HOP_S) == all_of_them
+
+
+def test_a_budget_of_windows_is_kept_and_used(windows: Detector) -> None:
+    """The rate keeps to the budget on held-out windows; the next larger one would not."""
+    budget = window_budget(windows, 20)
+    assert budget.is_kept
+    assert (budget.alarms + 1) / budget.hours <= 20
+    n = windows.conformity.n
+    p = windows.conformity.reference_p() * n / (n + 1)
+    more = count_alarms(p, budget.rate + 1 / (n + 1), AlarmRule(2, 3), 1.0, HOP_S)
+    assert (more + 1) / budget.hours > 20
+
+
+def test_new_windows_alarm_as_budgeted(windows: Detector) -> None:
+    """A hundred hours of new windows alarm at most a half more often than the budget says."""
+    rng = np.random.default_rng(11)
+    n = 100 * 7200
+    budget = window_budget(windows, 20)
+    p = windows.conformity.p_values(rng.normal(size=n), rng.normal(size=n)).joint
+    assert 5 <= count_alarms(p, budget.rate, AlarmRule(2, 3), 1.0, HOP_S) / 100 <= 30
+
+
+def test_what_windows_cannot_show_is_said(windows: Detector) -> None:
+    """Below one alarm in all of the held-out time no budget is called kept, and it says why."""
+    least = smallest_budget(windows)
+    assert least == pytest.approx(3600 / (2000 * HOP_S))
+    assert window_budget(windows, least).is_kept
+    refused = window_budget(windows, least / 10)
+    assert not refused.is_kept
+    assert refused.needed == 20_000
+    assert "3.6" in describe_budget(windows)[0]
+
+
+def test_sounds_share_the_budget() -> None:
+    """Ten alarms an hour of 1,000 sounds are a rate of 1 in 100, within what can be promised."""
+    held_out = Conformity(np.arange(500.0), np.arange(500.0))
+    assert rate_for_sounds(held_out, 10, 1000) == 0.01
+    assert rate_for_sounds(held_out, 0.1, 1000) == held_out.smallest_p
+    assert rate_for_sounds(held_out, 500, 1000) == LARGEST_RATE
+    assert recordings_needed(0.1, 1000) == 9_999

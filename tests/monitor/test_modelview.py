@@ -1,0 +1,86 @@
+"""The model panel of the screen: what a model can hear, by a key and by name."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from textual.pilot import Pilot
+from textual.widgets import Static
+
+from model.detector import Detector
+from monitor.app.app import MonitorApp
+from monitor.app.modelview import ModelScreen
+from monitor.app.session import Session
+from monitor.sources import AudioFile
+
+Steps = Callable[[MonitorApp, "Pilot[object]"], Awaitable[None]]
+
+
+@pytest.fixture(autouse=True)
+def _no_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Leave the settings of whoever runs the tests out."""
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+
+
+def watch(detector: Detector, root: Path, steps: Steps, size: tuple[int, int] = (120, 40)) -> None:
+    """Do something on the screen of a session over the demo's stream."""
+    file = root / "monitor" / "demo" / "stream.flac"
+    app = MonitorApp(Session.of(detector, [AudioFile(str(file))], title="six.offkey"))
+
+    async def run() -> None:
+        async with app.run_test(size=size) as pilot:
+            await steps(app, pilot)  # type: ignore[arg-type]
+
+    asyncio.run(run())
+
+
+def text_of(app: MonitorApp) -> str:
+    """What the panel says."""
+    return str(app.screen.query_one("#model Static", Static).content)
+
+
+def test_the_panel_shows_what_the_model_can_hear(demo_detector: Detector, root: Path) -> None:
+    """`i` shows the table of damages first, and each line of the summary once; escape closes it."""
+
+    async def steps(app: MonitorApp, pilot: Pilot[object]) -> None:
+        await pilot.press("i")
+        assert isinstance(app.screen, ModelScreen)
+        said = text_of(app)
+        assert said.startswith("what this model can hear")
+        assert said.count("half of them from") == 1
+        assert "smallest p" in said
+        await pilot.press("escape")
+        assert not isinstance(app.screen, ModelScreen)
+
+    watch(demo_detector, root, steps)
+
+
+def test_a_model_without_the_table_says_so(demo_detector: Detector, root: Path) -> None:
+    """An older model, of which nothing was measured, is told what to do."""
+    older = replace(demo_detector, card=replace(demo_detector.card, hearing=None))
+
+    async def steps(app: MonitorApp, pilot: Pilot[object]) -> None:
+        await pilot.press("i")
+        assert "calibrate anew" in text_of(app).splitlines()[0]
+
+    watch(older, root, steps)
+
+
+def test_small_screens_scroll_to_its_end(demo_detector: Detector, root: Path) -> None:
+    """On 40 by 12 cells every line can be reached."""
+
+    async def steps(app: MonitorApp, pilot: Pilot[object]) -> None:
+        await pilot.press("i")
+        box = app.screen.query_one("#model")
+        for _ in range(30):
+            await pilot.press("pagedown")
+        assert box.scroll_offset.y == box.max_scroll_y > 0
+        for _ in range(20):
+            await pilot.press("right")
+        assert box.scroll_offset.x == box.max_scroll_x > 0
+
+    watch(demo_detector, root, steps, (40, 12))
