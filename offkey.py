@@ -36,6 +36,7 @@ VERBS = {
     "inspect": ("monitor.cli:inspect", "What a model is, was made of, and promises."),
     "report": ("calibrate.report.cli:report", "A page to see and hear what a model was made of."),
     "check": ("monitor.check_cli:check", "Whether a model's promise holds where it listens."),
+    "room": ("monitor.room_cli:room", "Record the empty room, for calibrate --room."),
     "label": ("monitor.cli:label", "Give a cluster of a model a name."),
     "devices": ("monitor.cli:devices", "List the sound devices that can be monitored."),
 }

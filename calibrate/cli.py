@@ -65,6 +65,17 @@ def _clusters(_ctx: click.Context, _option: click.Parameter, text: str) -> int |
     metavar="K/M",
     help="Continuous mode: an alarm takes K anomalous windows of the last M.  [default: 2/3]",
 )
+@click.option(
+    "--room",
+    metavar="FILE|-",
+    help="The empty room, mixed into every recording; -: WAV from standard input.",
+)
+@click.option(
+    "--snr",
+    type=float,
+    metavar="DB",
+    help="With --room: sounds so far above it.  [default: both as recorded]",
+)
 @click.option("--seed", default=42, show_default=True, help="Of the forest, k-means and the maps.")
 @click.option(
     "--jobs",
@@ -130,10 +141,12 @@ def _settings(options: dict[str, Any]) -> Settings:
     from calibrate.fitting import Settings
     from calibrate.groups import check_group_pattern
     from calibrate.maps import can_map
+    from calibrate.room import check_room_options, read_room
     from model.alarms import AlarmRule
     from model.conformity import check_false_alarm_rate
     from model.segment import Segmentation
 
+    check_room_options(options["room"], options["snr"])
     check_false_alarm_rate(options["false_alarm_rate"])
     duration_s, hop_s, alarm = options["duration"], options["hop"], options["alarm_after"]
     return Settings(
@@ -150,6 +163,9 @@ def _settings(options: dict[str, Any]) -> Settings:
         false_alarm_rate=options["false_alarm_rate"],
         seed=options["seed"],
         jobs=options["jobs"],
+        room=None
+        if options["room"] is None
+        else read_room(options["room"], options["snr"], options["seed"]),
         maps=not options["no_maps"] and can_map(),
     )
 

@@ -70,9 +70,10 @@ def calibrate(
     sound can be used.
     """
     check_false_alarm_rate(settings.false_alarm_rate)
+    room = settings.room
     segmentation, found = settings.segmentation, _without_marks(find_recordings(paths))
     names = names_to_read(settings.features, len(found.paths))
-    read = read_for(names, found, segmentation, settings.jobs, progress, cluster)
+    read = read_for(names, found, segmentation, settings.jobs, progress, cluster, room)
 
     def fit(name: str) -> Fitted:
         front_end, reference = read[name]
@@ -85,7 +86,7 @@ def calibrate(
         return _fit_and_hold_out(reference, groups, front_end, settings, progress, maps)
 
     def listen(models: Sequence[Fitted]) -> list[Heard]:
-        return measure_hearing(models, segmentation, settings.seed, settings.jobs, progress)
+        return measure_hearing(models, segmentation, settings.seed, settings.jobs, progress, room)
 
     references = {name: reference for name, (_, reference) in read.items()}
     fitted, heard, choice = what_is_asked(settings.features, references, fit, listen)

@@ -16,6 +16,7 @@ from calibrate.damages import DAMAGES
 from calibrate.fitted import Fitted
 from calibrate.parts import known_scores
 from calibrate.reference import Progress
+from calibrate.room import Room
 from calibrate.threads import one_core_each
 from model.audio import BLOCK_S, AudioReader, Samples, read_recording, resample
 from model.card import DamageHeard, Hearing
@@ -53,16 +54,21 @@ class _Sound:
 
 
 def measure_hearing(
-    models: Sequence[Fitted], segmentation: Segmentation, seed: int, jobs: int, progress: Progress
+    models: Sequence[Fitted],
+    segmentation: Segmentation,
+    seed: int,
+    jobs: int,
+    progress: Progress,
+    room: Room | None = None,
 ) -> list[Heard]:
-    """Damage the same sounds for each model, and count what each finds."""
+    """Damage the same sounds for each model, and count what each finds; in a room, heard there."""
     places = [_places(fitted) for fitted in models]
     common = sorted(set.intersection(*(set(known) for known in places)), key=_in_order)
     n = min(MOST_SOUNDS, max(FEWEST_SOUNDS, len(common) // 10))
     chosen = np.random.default_rng(seed).permutation(len(common))[:n]
     sounds = [common[i] for i in sorted(chosen.tolist())]
     front_ends = [fitted.front_end for fitted in models]
-    rows = _damaged_rows(sounds, front_ends, segmentation, seed, jobs, progress)
+    rows = _damaged_rows(sounds, front_ends, segmentation, seed, jobs, progress, room)
     return [
         _heard(fitted, [known[sound] for sound in sounds], [row[i] for row in rows])
         for i, (fitted, known) in enumerate(zip(models, places, strict=True))
@@ -109,13 +115,16 @@ def _damaged_rows(
     seed: int,
     jobs: int,
     progress: Progress,
+    room: Room | None,
 ) -> list[list[list[Features | None]]]:
     """Features by sound, front end, and damage; the undamaged sound last."""
     from joblib import Parallel, delayed
 
+    if room is not None:
+        room = room.at(max(front_end.rate_hz for front_end in front_ends))
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
     work = (
-        delayed(_damage)(sound, front_ends, segmentation, (seed, i))
+        delayed(_damage)(sound, front_ends, segmentation, (seed, i), room)
         for i, sound in enumerate(sounds)
     )
     rows = []
@@ -130,6 +139,7 @@ def _damage(
     front_ends: Sequence[FrontEnd],
     segmentation: Segmentation,
     seed: tuple[int, int],
+    room: Room | None,
 ) -> list[list[Features | None]]:
     rate_hz = max(front_end.rate_hz for front_end in front_ends)
     samples = _read(sound, rate_hz, segmentation)
@@ -142,7 +152,10 @@ def _damage(
         for damage in DAMAGES
         for strength in damage.strengths
     ]
-    for version in [*versions, samples]:
+    versions.append(samples)
+    if room is not None:  # the sound is damaged, the room is what it is
+        versions = [room.around(version, sound.name, samples) for version in versions]
+    for version in versions:
         for row, front_end in zip(rows, front_ends, strict=True):
             heard = version
             if front_end.rate_hz != rate_hz:

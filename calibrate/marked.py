@@ -33,6 +33,7 @@ def add_marked(
     One that cannot be used with these settings is skipped and listed. Raises InputError where that
     is all of them.
     """
+    # They were heard in the room: it is in them.
     pairs = [(sound, read_file(str(sound.path), [front_end], segmentation)[0]) for sound in sounds]
     used = [(sound, read) for sound, read in pairs if read.skipped is None]
     skipped = tuple((shown(sound.path), read.skipped) for sound, read in pairs if read.skipped)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from calibrate.room import Room
 from model.audio import Decoded, decode
 from model.errors import AudioError
 from model.features import Features, FrontEnd
@@ -40,34 +41,50 @@ class ReadFile:
 
 
 def read_files(
-    paths: Sequence[str], front_ends: Sequence[FrontEnd], segmentation: Segmentation
+    paths: Sequence[str],
+    front_ends: Sequence[FrontEnd],
+    segmentation: Segmentation,
+    rooms: Sequence[Room] = (),
 ) -> list[ReadFile]:
     """Read and cut some recordings: what is sent to a worker at once.
 
     For each of them one after the other what each front end makes of it.
     """
-    return [read for path in paths for read in read_file(path, front_ends, segmentation)]
+    return [read for path in paths for read in read_file(path, front_ends, segmentation, rooms)]
 
 
 def read_file(
-    path: str, front_ends: Sequence[FrontEnd], segmentation: Segmentation
+    path: str,
+    front_ends: Sequence[FrontEnd],
+    segmentation: Segmentation,
+    rooms: Sequence[Room] = (),
 ) -> list[ReadFile]:
-    """Decode one recording, and cut it for each front end; never raises for a bad one."""
+    """Decode one recording, and cut it for each front end; never raises for a bad one.
+
+    With `rooms`, one at the rate of each front end, it is mixed into the recording.
+    """
     limit_s = segmentation.duration_s if segmentation.mode == "event" else None
     try:
         decoded = decode(path, limit_s)
         digest = _digest(path)
     except AudioError as error:
         return [ReadFile(skipped=f"unreadable: {error.what}") for _ in front_ends]
-    read = [_heard_by(front_end, decoded, segmentation) for front_end in front_ends]
+    read = [
+        _heard_by(front_end, decoded, segmentation, rooms[i] if rooms else None)
+        for i, front_end in enumerate(front_ends)
+    ]
     return [replace(one, digest=digest, rate_hz=decoded.rate_hz) for one in read]
 
 
-def _heard_by(front_end: FrontEnd, decoded: Decoded, segmentation: Segmentation) -> ReadFile:
+def _heard_by(
+    front_end: FrontEnd, decoded: Decoded, segmentation: Segmentation, room: Room | None
+) -> ReadFile:
     try:
         recording = decoded.at(front_end.rate_hz)
     except AudioError as error:
         return ReadFile(skipped=f"unreadable: {error.what}")
+    if room is not None:
+        recording = room.in_recording(recording, decoded.path)
     segments = cut_recording(recording, segmentation)
     features, windows, snr_db = [], [], []
     for i, segment in enumerate(segments):

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from calibrate.estimators import import_ahead
 from calibrate.handover import Read, read_in_processes
 from calibrate.readfile import NO_FEATURES, ReadFile, read_files
+from calibrate.room import Room
 from calibrate.rows import Collector, Rows
 from model.errors import InputError, shown
 from model.features import FRONT_ENDS, FrontEnd
@@ -74,12 +75,13 @@ def read_reference(
     jobs: int,
     progress: Progress,
     cluster: Cluster = nullcontext,
+    room: Room | None = None,
 ) -> Reference:
     """Read all recordings for one front end: see `read_references`.
 
     Raises InputError where fewer than 20 sounds are left; copies are used, but do not count there.
     """
-    reference = read_references(found, [front_end], segmentation, jobs, progress, cluster)[0]
+    reference = read_references(found, [front_end], segmentation, jobs, progress, cluster, room)[0]
     refuse_too_few(reference, found, segmentation)
     return reference
 
@@ -91,8 +93,11 @@ def read_references(
     jobs: int,
     progress: Progress,
     cluster: Cluster = nullcontext,
+    room: Room | None = None,
 ) -> tuple[Reference, ...]:
-    """Read all recordings, in parallel, each file once. A bad one is skipped and listed.
+    """Read all recordings, in parallel, each file once, with a room in them where one is given.
+
+    A bad one is skipped and listed.
 
     Each front end has a Reference, as not all files may suit all of them. Within a `cluster()`
     joblib's tasks go where it sends them. Features come back from there, not sums: 13.6 kB a second
@@ -102,7 +107,8 @@ def read_references(
     paths = _each_file_once(found.paths)
     size = _task_size(len(paths), segmentation)
     batches = [paths[start : start + size] for start in range(0, len(paths), size)]
-    read = partial(read_files, front_ends=front_ends, segmentation=segmentation)
+    rooms = [] if room is None else [room.at(front_end.rate_hz) for front_end in front_ends]
+    read = partial(read_files, front_ends=front_ends, segmentation=segmentation, rooms=rooms)
     collected = [_Collected(front_end) for front_end in front_ends]
     if cluster is nullcontext:
         parts = _read_batches(read, batches, front_ends, segmentation.mode, jobs)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+from calibrate.room import Room
 from model.features import FRONT_ENDS
 from model.segment import Segmentation
 
@@ -29,3 +30,5 @@ class Settings:
     seed: int = 42
     jobs: int = -1
     maps: bool = True
+    room: Room | None = None
+    """Mixed into every recording."""

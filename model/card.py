@@ -79,6 +79,19 @@ class Hearing:
 
 
 @dataclass(frozen=True)
+class RoomUsed:
+    """The room that was mixed into every reference recording."""
+
+    name: str
+    duration_s: float
+    level_dbfs: float
+    snr_db: float | None
+    """Level of every sound over the room; None: both as they were recorded."""
+    digest: str
+    """SHA-256 of its file."""
+
+
+@dataclass(frozen=True)
 class Adaptation:
     """Held-out scores that were taken from normal sounds on the site."""
 
@@ -135,6 +148,8 @@ class ModelCard:
     """None for older models, and where it could not be measured."""
     adaptation: Adaptation | None = None
     """None where the held-out scores are those of the reference."""
+    room: RoomUsed | None = None
+    """None where the recordings were taken as they are."""
     choice: str = ""
     """Why these features, where they were chosen automatically."""
 
@@ -150,6 +165,7 @@ def card_from(described: dict[str, Any]) -> ModelCard:
     card["alarm_rates"] = tuple(AlarmRate(**row) for row in described.get("alarm_rates", ()))
     card["hearing"] = _hearing(described.get("hearing"))
     card["adaptation"] = _or_none(Adaptation, described.get("adaptation"))
+    card["room"] = _or_none(RoomUsed, described.get("room"))
     return ModelCard(**card)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from model.adaptation import describe_adaptation
 from model.alarms import AlarmRule
 from model.budget import describe_budget
-from model.card import AlarmRate, FalseAlarms, ModelCard
+from model.card import AlarmRate, FalseAlarms, ModelCard, RoomUsed
 from model.detector import Detector
 from model.errors import shown
 from model.hearing import describe_hearing
@@ -97,9 +97,22 @@ def _fitted(detector: Detector) -> list[str]:
     if card.snr_range_db is not None:
         low, high = card.snr_range_db
         lines.append(_row("conditions", f"signal over noise {low:.0f} to {high:.0f} dB"))
+    if card.room is not None:
+        lines += _room(card.room)
     if detector.maps:
         lines.append(_row("maps", map_words(detector)))
     return lines
+
+
+def _room(room: RoomUsed) -> list[str]:
+    how = "as it was recorded"
+    if room.snr_db is not None:
+        how = f"{room.snr_db:g} dB below each recording"
+    return _rows(
+        "room",
+        f"{shown(room.name)}, {room.duration_s:.1f} s at {room.level_dbfs:.0f} dBFS, mixed into "
+        f"every recording, {how}",
+    )
 
 
 def _gate(segmentation: Segmentation) -> list[str]:

@@ -1,0 +1,147 @@
+"""The room: a recording of the place without the sound, mixed into every reference recording.
+
+Sounds in noise are odder than the same sounds without. A reference that has the noise of the place
+in it keeps its promise there. Room and sound meet as they were recorded, where one microphone at
+one level recorded both; or at a ratio that is asked for, the same for every recording.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+import tempfile
+import zlib
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePath
+
+import numpy as np
+
+from model.audio import AudioReader, Recording, Samples, input_state, level_dbfs, resample, too_low
+from model.card import RoomUsed
+from model.errors import AudioError, InputError, as_text, shown
+
+SHORTEST_S = 1.0
+_SNR_DB = (-20.0, 80.0)
+
+
+@dataclass(frozen=True)
+class Room:
+    """A recording of the place, and how loud sounds are in it."""
+
+    name: str
+    samples: Samples
+    """Mono, shape `(n,)`."""
+    rate_hz: int
+    digest: str
+    """SHA-256 of the file."""
+    snr_db: float | None = None
+    """Level of every sound over the room; None: both as they were recorded."""
+    seed: int = 42
+    """Of the choice of pieces."""
+
+    def at(self, rate_hz: int) -> Room:
+        """The same room at another rate. Raises AudioError where its own is lower."""
+        if rate_hz > self.rate_hz:
+            raise AudioError(shown(self.name), too_low(self.rate_hz, rate_hz))
+        return replace(self, samples=resample(self.samples, self.rate_hz, rate_hz), rate_hz=rate_hz)
+
+    def around(
+        self, samples: Samples, path: str | os.PathLike[str], sound: Samples | None = None
+    ) -> Samples:
+        """`samples`, shape `(n,)` at the room's rate, with a piece of the room added.
+
+        Which piece is decided by the seed and the name of the recording's file, so that neither
+        order nor number of the others matters. With a ratio, the level is that of `sound`, of the
+        samples themselves where none is given.
+        """
+        if not len(samples):
+            return samples
+        chance = np.random.default_rng([self.seed, zlib.crc32(os.fsencode(PurePath(path).name))])
+        piece = self._piece(len(samples), chance)
+        if self.snr_db is not None:
+            level = level_dbfs(samples if sound is None else sound)
+            room = level_dbfs(self.samples)
+            if level is None or room is None:
+                return samples
+            piece = piece * np.float32(10 ** ((level - self.snr_db - room) / 20))
+        mixed: Samples = (samples + piece).astype(np.float32, copy=False)
+        return mixed
+
+    def in_recording(self, recording: Recording, path: str | os.PathLike[str]) -> Recording:
+        """A recording with the room in it; one that cannot be used stays as it is."""
+        if recording.state is not None:
+            return recording
+        return replace(recording, samples=self.around(recording.samples, path))
+
+    def used(self) -> RoomUsed:
+        """What the card keeps of it."""
+        seconds, level = len(self.samples) / self.rate_hz, level_dbfs(self.samples)
+        name = as_text(PurePath(self.name).name)
+        return RoomUsed(name, seconds, 0.0 if level is None else level, self.snr_db, self.digest)
+
+    def _piece(self, n: int, chance: np.random.Generator) -> Samples:
+        """`n` samples in a row; a recording that is longer hears the room to and fro."""
+        room = self.samples
+        if len(room) < n:
+            room = np.tile(np.concatenate([room, room[::-1]]), n // (2 * len(room)) + 2)
+        start = int(chance.integers(len(room) - n + 1))
+        return room[start : start + n]
+
+
+def check_room_options(room: str | None, snr_db: float | None) -> None:
+    """Raises InputError for what does not go together."""
+    if snr_db is None:
+        return
+    if room is None:
+        raise InputError("--snr goes with --room FILE: it says how far sounds are above the room.")
+    if not _SNR_DB[0] <= snr_db <= _SNR_DB[1]:
+        low, high = _SNR_DB
+        raise InputError(f"--snr takes {low:g} to {high:g} dB, not {snr_db:g}.")
+
+
+def read_room(path: str, snr_db: float | None, seed: int) -> Room:
+    """Read a room from a file, or as WAV from standard input for `-`.
+
+    Raises InputError for one that is too short or without a signal, AudioError for what is no
+    audio.
+    """
+    if path != "-":
+        return _checked(_read(path, path), snr_db, seed)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError("--room - takes the room as WAV on standard input, and there is none.")
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "room.wav"
+        file.write_bytes(sys.stdin.buffer.read())
+        try:
+            return _checked(_read(str(file), "standard input"), snr_db, seed)
+        except AudioError as error:
+            raise AudioError("The room on standard input", error.what) from error
+
+
+def _read(path: str, name: str) -> Room:
+    with AudioReader(path) as reader:
+        blocks = list(reader.blocks())
+        if reader.cut_short and name == path:
+            raise AudioError(shown(path), "is cut short: it holds less than its header says")
+    if any(len(block.not_finite) for block in blocks):
+        raise AudioError(shown(path), "holds values that are no numbers")
+    samples = np.concatenate([np.empty(0, np.float32), *(block.samples for block in blocks)])
+    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    return Room(name, samples, reader.rate_hz, digest)
+
+
+def _checked(room: Room, snr_db: float | None, seed: int) -> Room:
+    seconds, state = len(room.samples) / room.rate_hz, input_state(room.samples)
+    if seconds < SHORTEST_S:
+        raise InputError(
+            f"The room {shown(room.name)} is {seconds:.1f} s long: it takes at least "
+            f"{SHORTEST_S:g} s, better ten.",
+            "offkey room -o room.flac records it.",
+        )
+    if state is not None:
+        raise InputError(
+            f"The room {shown(room.name)} is {state}: there is nothing to mix in.",
+            "Was the microphone muted?",
+        )
+    return replace(room, snr_db=snr_db, seed=seed)
