@@ -1,0 +1,141 @@
+"""Print how often sixes of new speakers alarm in pink noise, with the room in the reference or not.
+
+Run from the project's root: `python tests/bench/rooms.py [TAKES]`. Six splits: ten speakers are
+new, the other fifty are the reference, `TAKES` (20) of each. Reference and new sounds meet
+different pieces of the noise, at 20 and at 10 dB.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from calibrate.fitting import Settings, fit_detector
+from calibrate.reference import Groups, Reference
+from calibrate.room import Room
+from model.audio import Samples, read_recording, resample
+from model.detector import raw_scores
+from model.errors import InputError
+from model.features import FRONT_ENDS, Features, FrontEnd, make_front_end
+
+SIX = Path(__file__).parents[2].parent / "shared" / "data" / "six"
+RATE_HZ = 16000
+ROOM_S = 10
+SPLITS = 6
+RATES = (0.01, 0.05, 0.10)
+MOST = 1.5
+"""Times the nominal rate."""
+
+
+def main() -> int:
+    """Measure, print, and say whether the promise holds in the room."""
+    if not SIX.is_dir():
+        print(f"No recordings in {SIX}: nothing to measure on.", file=sys.stderr)
+        return 2
+    takes = int(sys.argv[1]) if len(sys.argv) > 1 else 20
+    sounds = read_sixes(SIX, takes)
+    kept = True
+    print(
+        f"{len(sounds):,} sixes; share of new speakers' sounds that alarm, mean of {SPLITS} splits"
+    )
+    print(f"{'':<26}{'--room':>8}{'worst':>8}{'without':>10}")
+    for name in FRONT_ENDS:
+        for snr_db in (20, 10):
+            for rate, room, worst, without in measure(sounds, make_front_end(name, 1.0), snr_db):
+                line = f"{name}, {snr_db} dB, at {100 * rate:g} %"
+                print(f"{line:<26}{room:>8.1%}{worst:>8.1%}{without:>10.1%}")
+                kept &= room <= MOST * rate
+    print("\nthe promise holds" if kept else "\nthe promise does not hold")
+    return 0 if kept else 1
+
+
+def read_sixes(folder: Path, takes: int) -> dict[str, Samples]:
+    """Samples at 16 kHz by file name, so many takes of every speaker."""
+    paths = [path for path in sorted(folder.glob("*.flac")) if int(path.stem.split("_")[2]) < takes]
+    return {path.stem: read_recording(path, RATE_HZ, 1.0).samples for path in paths}
+
+
+def pink_room(seed: int, snr_db: float, seconds: float = ROOM_S) -> Room:
+    """Pink noise as a room at 16 kHz: its power falls by 3 dB an octave."""
+    n = round(seconds * RATE_HZ)
+    spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=n))
+    spectrum[0] = 0
+    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+    noise = np.fft.irfft(spectrum, n)
+    samples = (0.01 * noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
+    return Room("pink", samples, RATE_HZ, "", snr_db, seed)
+
+
+def measure(
+    sounds: dict[str, Samples], front_end: FrontEnd, snr_db: float, splits: int = SPLITS
+) -> list[tuple[float, float, float, float]]:
+    """By rate: the share with the room, that of the worst split, and the share without."""
+    names = list(sounds)
+    speaker = np.array([int(name.split("_")[1]) for name in names])
+    rows = {
+        "clean": rows_of(sounds, front_end, None),
+        "room": rows_of(sounds, front_end, pink_room(1, snr_db)),
+        "new": rows_of(sounds, front_end, pink_room(2, snr_db)),
+    }
+    shares: dict[str, list[list[float]]] = {"clean": [], "room": []}
+    for split in range(splits):
+        new = speaker % SPLITS == split
+        for known in shares:
+            p = p_of_new(names, speaker, rows[known], rows["new"], new, front_end)
+            shares[known].append([float(np.mean(p <= rate)) for rate in RATES])
+    room, clean = np.array(shares["room"]), np.array(shares["clean"])
+    return [
+        (rate, float(room[:, i].mean()), float(room[:, i].max()), float(clean[:, i].mean()))
+        for i, rate in enumerate(RATES)
+    ]
+
+
+def rows_of(sounds: dict[str, Samples], front_end: FrontEnd, room: Room | None) -> Features:
+    """Features of every sound, shape `(n, n_features)`, in a room or as it is."""
+    rows = []
+    for name, samples in sounds.items():
+        heard = samples if room is None else room.around(samples, name)
+        row = front_end.features(resample(heard, RATE_HZ, front_end.rate_hz))
+        if row is None:
+            raise InputError(f"{name} has no signal.")
+        rows.append(row)
+    return np.array(rows)
+
+
+def p_of_new(
+    names: list[str],
+    speaker: NDArray[np.int64],
+    reference: NDArray[np.float32],
+    heard: NDArray[np.float32],
+    new: NDArray[np.bool_],
+    front_end: FrontEnd,
+) -> NDArray[np.float64]:
+    """Joint p of the new speakers' sounds among the others, shape `(n_new,)`."""
+    known = np.flatnonzero(~new)
+    groups = Groups(tuple(str(one) for one in speaker[known]), "by speaker")
+    part = _reference([names[i] for i in known], reference[known])
+    detector = fit_detector(part, groups, front_end, Settings(maps=False))
+    raw = raw_scores(detector.subspace, detector.forest, heard[new])
+    return detector.conformity.p_values(raw.isolation, raw.reconstruction).joint
+
+
+def _reference(names: list[str], features: NDArray[np.float32]) -> Reference:
+    return Reference(
+        names=tuple(names),
+        features=features,
+        recording=np.arange(len(names)),
+        skipped=(),
+        clipped=(),
+        ignored_files=0,
+        original=tuple(names),
+        cut=0,
+        digest="",
+        snr_range_db=None,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,195 @@
+"""`calibrate --room`: the noise of a place in the reference keeps its promise there."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+from numpy.typing import NDArray
+
+from calibrate.fitting import Settings, calibrate, fit_detector
+from calibrate.reference import Reference, group_recordings, read_reference
+from calibrate.room import Room, check_room_options, read_room
+from model.audio import level_dbfs, read_recording
+from model.detector import Detector, raw_scores
+from model.errors import AudioError, InputError
+from model.features import make_front_end
+from model.files import FoundFiles
+from model.segment import Segmentation
+from model.storage import read_model, write_model
+
+Samples = NDArray[np.float32]
+Offkey = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def pink(seed: int, seconds: float, rate_hz: int, level: float = 0.003) -> Samples:
+    """Make noise whose power falls by 3 dB an octave, at an RMS level."""
+    n = round(seconds * rate_hz)
+    spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=n))
+    spectrum[0] = 0
+    spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
+    noise = np.fft.irfft(spectrum, n)
+    pink: Samples = (level * noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
+    return pink
+
+
+@pytest.fixture(scope="session")
+def room_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Write twelve seconds of pink noise."""
+    path = tmp_path_factory.mktemp("room") / "room.wav"
+    soundfile.write(path, pink(0, 12, 16000), 16000, subtype="FLOAT")
+    return path
+
+
+def make_room(snr_db: float | None, seconds: float = 5, seed: int = 42) -> Room:
+    """Make a room of pink noise at 8,000 Hz."""
+    return Room("room.wav", pink(1, seconds, 8000), 8000, "", snr_db, seed)
+
+
+def test_room_lies_below_the_sound_as_asked(make_word: Callable[..., Samples]) -> None:
+    """What is added is so many dB below the sound as asked; as recorded, at its own level."""
+    word, room = make_word(1), make_room(20.0)
+    level, own = level_dbfs(word), level_dbfs(room.samples)
+    assert level is not None
+    assert own is not None
+    added = level_dbfs(room.around(word, "a.wav") - word)
+    assert added == pytest.approx(level - 20, abs=1.5)
+    added = level_dbfs(make_room(None).around(word, "a.wav") - word)
+    assert added == pytest.approx(own, abs=1.5)
+
+
+def test_each_recording_meets_a_piece_of_its_own(make_word: Callable[..., Samples]) -> None:
+    """The piece depends on seed and file name alone, and differs between files and seeds."""
+    word, room = make_word(1), make_room(20.0)
+    mixed = room.around(word, "one/a.wav")
+    assert np.array_equal(mixed, room.around(word, "other/a.wav"))
+    assert not np.array_equal(mixed, room.around(word, "b.wav"))
+    assert not np.array_equal(mixed, replace(room, seed=7).around(word, "a.wav"))
+
+
+def test_a_short_room_goes_to_and_fro_without_a_jump() -> None:
+    """A recording longer than the room is filled to its end, with no step that the room lacks."""
+    t = np.arange(8000) / 8000
+    wave = (0.1 * np.sin(2 * np.pi * 3.3 * t)).astype(np.float32)
+    room = Room("room.wav", wave, 8000, "")
+    piece = room.around(np.zeros(80_000, np.float32), "a.wav")
+    assert len(piece) == 80_000
+    assert np.abs(np.diff(piece)).max() <= np.abs(np.diff(wave)).max() + 1e-7
+    assert np.abs(piece[-4000:]).max() > 0.05
+
+
+@pytest.mark.parametrize(("name", "snr_db"), [("spectrum", 20), ("mel", 20), ("mel", 10)])
+def test_new_speakers_in_noise_alarm_as_promised(
+    six_folder: Path, name: str, snr_db: float
+) -> None:
+    """Sixes of thirty new speakers in pink noise alarm at most 1.5 times as often as promised.
+
+    The reference knew other pieces of that noise; the rate is 5 %.
+    """
+    front_end = make_front_end(name, 1.0)
+    paths = sorted(str(p) for p in six_folder.glob("*.flac") if int(p.stem.split("_")[2]) < 10)
+
+    def read(seed: int, rest: int) -> Reference:
+        room = Room("room.wav", pink(seed, 10, 16000), 16000, "", snr_db, seed)
+        mine = tuple(p for p in paths if int(Path(p).stem.split("_")[1]) % 2 == rest)
+        return read_reference(
+            FoundFiles(mine, 0), front_end, Segmentation(), -1, lambda *_: None, room
+        )
+
+    shares = []
+    for rest in (0, 1):
+        known, new = read(1, rest), read(2, 1 - rest)
+        detector = fit_detector(
+            known, group_recordings(known.names), front_end, Settings(maps=False)
+        )
+        raw = raw_scores(detector.subspace, detector.forest, new.features)
+        p = detector.conformity.p_values(raw.isolation, raw.reconstruction).joint
+        shares.append(float(np.mean(p <= 0.05)))
+    assert np.mean(shares) <= 1.5 * 0.05
+
+
+def test_the_model_remembers_its_room(
+    offkey: Offkey, words_folder: Path, room_file: Path, tmp_path: Path
+) -> None:
+    """Summary and inspect say which room, how long, how loud, and how it was mixed."""
+    model = tmp_path / "m.offkey"
+    done = offkey("calibrate", words_folder, "-o", model, "--no-maps", "--room", room_file,
+                  "--snr", "15")  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    for said in (done.stdout, offkey("inspect", model).stdout):
+        text = " ".join(said.split())
+        assert "room.wav, 12.0 s at -50 dBFS" in text
+        assert "15 dB below each recording" in text
+    card = read_model(model).card
+    assert card.room is not None
+    assert card.room.snr_db == 15
+
+
+def test_a_room_can_come_through_a_pipe(
+    offkey: Offkey, words_folder: Path, room_file: Path, tmp_path: Path
+) -> None:
+    """WAV on standard input gives the same model as the file."""
+    from sys import executable
+
+    models = []
+    for i, (room, stdin) in enumerate(((str(room_file), None), ("-", room_file.read_bytes()))):
+        path = tmp_path / f"{i}.offkey"
+        command = Path(executable).with_name("offkey")
+        words = ["calibrate", str(words_folder), "-o", str(path), "--no-maps", "--features", "mel"]
+        done = subprocess.run(
+            [str(command), *words, "--room", room],
+            input=stdin or b"",
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        models.append(read_model(path))
+    one, other = models
+    assert np.array_equal(one.conformity.reconstruction, other.conformity.reconstruction)
+    assert one.card.room is not None
+    assert other.card.room is not None
+    assert one.card.room.digest == other.card.room.digest
+
+
+def test_without_a_room_nothing_changes(word_detector: Detector, tmp_path: Path) -> None:
+    """A model without a room says nothing of one, and is read back as it was."""
+    write_model(tmp_path / "m.offkey", word_detector)
+    assert read_model(tmp_path / "m.offkey").card.room is None
+
+
+def test_hearing_is_measured_in_the_room(words_folder: Path, room_file: Path) -> None:
+    """Undamaged words in the room alarm hardly more often than promised: they are tested in it."""
+    room = read_room(str(room_file), 5.0, 42)
+    settings = Settings(features="mel", maps=False, room=room)
+    hearing = calibrate([str(words_folder)], settings).card.hearing
+    assert hearing is not None
+    assert hearing.undamaged <= 0.1
+
+
+def test_what_cannot_be_a_room_is_refused(tmp_path: Path) -> None:
+    """Too short, without a signal, no audio, an impossible ratio: a sentence each."""
+    for samples, word in ((pink(0, 0.5, 8000), "at least"), (np.zeros(16000), "digital zero")):
+        soundfile.write(tmp_path / "r.wav", samples, 8000, subtype="FLOAT")
+        with pytest.raises(InputError, match=word):
+            read_room(str(tmp_path / "r.wav"), None, 42)
+    (tmp_path / "r.txt").write_text("no sound")
+    with pytest.raises(AudioError):
+        read_room(str(tmp_path / "r.txt"), None, 42)
+    with pytest.raises(InputError, match="goes with --room"):
+        check_room_options(None, 10.0)
+    with pytest.raises(InputError, match="takes"):
+        check_room_options("r.wav", float("nan"))
+    with pytest.raises(AudioError, match="4,000 Hz"):
+        Room("r.wav", pink(0, 2, 4000), 4000, "").at(6800)
+
+
+def test_recordings_that_cannot_be_used_stay_so(tmp_path: Path) -> None:
+    """A room makes no sound of a recording that is digital zero: it is skipped as before."""
+    soundfile.write(tmp_path / "zero.wav", np.zeros(8000), 8000)
+    recording = read_recording(tmp_path / "zero.wav", 8000)
+    assert make_room(20.0).in_recording(recording, "zero.wav").state == "digital zero"
