@@ -140,9 +140,9 @@ def test_a_room_can_come_through_a_pipe(
     for i, (room, stdin) in enumerate(((str(room_file), None), ("-", room_file.read_bytes()))):
         path = tmp_path / f"{i}.offkey"
         command = Path(executable).with_name("offkey")
-        words = ["calibrate", str(words_folder), "-o", str(path), "--no-maps", "--features", "mel"]
+        words = [str(command), "calibrate", str(words_folder), "-o", str(path), "--no-maps"]
         done = subprocess.run(
-            [str(command), *words, "--room", room],
+            [*words, "--features", "mel", "--room", room],
             input=stdin or b"",
             capture_output=True,
             check=False,
