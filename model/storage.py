@@ -1,7 +1,8 @@
 """The one-file model: a safetensors file with a checked header. Reading runs no code.
 
 Arrays; one metadata key with JSON, one with a SHA-256 over that JSON and over names, types, shapes
-and bytes of the arrays. safetensors itself has no checksum: a flipped bit would load.
+and bytes of the arrays. safetensors itself has no checksum: a flipped bit would load. The file is
+long because what is written and how it is read again belong side by side.
 """
 
 from __future__ import annotations

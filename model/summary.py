@@ -1,4 +1,7 @@
-"""A model in words: the summary that `calibrate` ends with and `inspect` prints."""
+"""A model in words: the summary that `calibrate` ends with and `inspect` prints.
+
+It is long because all that is to be said of a model stands in one order, here.
+"""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ _SURE_ERRORS = 4.0
 _MORE = 1.25
 _MOST_BANDS = 3
 OFTEN = 0.2
-"""Such a share outside the conditions of the reference is no accident."""
+"""Such a share in more noise than the reference had is no accident."""
 _Z95 = 1.959964
 
 
@@ -64,8 +64,10 @@ class Agreement:
     """The sounds of the site are odder on the whole, not more alike, than the reference."""
     bands: tuple[str, ...]
     """Where their errors are larger than those of the reference, in words."""
-    outside: Share
-    """Outside the range of signal over noise of the reference."""
+    noisier: Share
+    """Stand out from the background by less than anything in the reference."""
+    quieter: Share
+    """By more."""
 
     @property
     def can_test(self) -> bool:
@@ -79,15 +81,27 @@ class Agreement:
         return not differs and self.alarms.low <= self.rate
 
 
-def measure(detector: Detector, heard: Sequence[Score]) -> Agreement:
+@dataclass(frozen=True)
+class SiteSound:
+    """A sound of the site."""
+
+    score: Score
+    snr_db: float | None
+    """Signal over noise."""
+
+
+def measure(detector: Detector, heard: Sequence[SiteSound]) -> Agreement:
     """Compare sounds of the site, at least one of them scored, with the detector's reference."""
     overlap = _overlap(detector)
-    scores = [score for score in heard if score.p is not None]
+    scored = [sound for sound in heard if sound.score.p is not None]
+    scores = [sound.score for sound in scored]
     p = np.array([score.p for score in scores], np.float64)
     distance = distance_to(detector.conformity, p)
     n, reference = len(p) / overlap, detector.conformity.n / overlap
     alarms = sum(score.verdict == ANOMALOUS for score in scores)
-    outside = sum(score.outside_conditions for score in scores)
+    low_db, high_db = detector.card.snr_range_db or (-math.inf, math.inf)
+    snr_db = [sound.snr_db for sound in scored if sound.snr_db is not None]
+    noisier, quieter = sum(x < low_db for x in snr_db), sum(x > high_db for x in snr_db)
     return Agreement(
         scored=len(scores),
         not_scored=len(heard) - len(scores),
@@ -97,7 +111,8 @@ def measure(detector: Detector, heard: Sequence[Score]) -> Agreement:
         test_p=kolmogorov(distance, n * reference / (n + reference)),
         is_odder=bool(p.mean() < 0.5),
         bands=_bands(detector, scores),
-        outside=interval(outside, len(scores), overlap),
+        noisier=interval(noisier, len(scores), overlap),
+        quieter=interval(quieter, len(scores), overlap),
     )
 
 
@@ -180,7 +195,7 @@ def advice(found: Agreement) -> str:
     """What is the matter: `nothing`, `too few`, `background`, `odder`, `differs` or `alike`."""
     if found.agrees:
         return "too few" if found.scored < 1 / found.rate - 1 else "nothing"
-    if found.outside.share >= OFTEN:
+    if found.noisier.share >= OFTEN:
         return "background"
     if found.alarms.low > found.rate:
         return "odder"

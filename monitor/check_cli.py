@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
     from model.detector import Detector, Score
-    from monitor.check import Agreement
+    from monitor.check import Agreement, SiteSound
+    from monitor.sinks import Sink
 
 
 def _complete_model(
@@ -63,9 +64,10 @@ def check(model: str, files: tuple[str, ...], **options: Any) -> None:
         _forget(model)
         return
     detector = detector.with_false_alarm_rate(options["false_alarm_rate"])
-    scores, source = _from_files(files, detector) if files else _live(detector, options)
+    sounds, source = _from_files(files, detector) if files else _live(detector, options)
+    scores = [sound.score for sound in sounds]
     _refuse_nothing(scores, files)
-    found = measure(detector, scores)
+    found = measure(detector, sounds)
     click.echo("\n".join(check_words.describe(found, detector, model)))
     if options["adapt"]:
         _adapt(model, detector, scores, found, source)
@@ -97,32 +99,30 @@ def _refuse_nothing(scores: Sequence[Score], files: Sequence[str]) -> None:
     raise InputError(f"Nothing that can be scored was heard.{why}", hint)
 
 
-def _live(detector: Detector, options: dict[str, Any]) -> tuple[list[Score], str]:
-    """Scores of what is heard at the microphone, and its name."""
+def _live(detector: Detector, options: dict[str, Any]) -> tuple[list[SiteSound], str]:
+    """What is heard at the microphone, and its name."""
     from monitor.listening import TimeLimit, place_source
-    from monitor.record_words import StateLines
     from monitor.session import warn
     from monitor.stream import Stream
     from monitor.terminal import quiet_libraries, stop_on_signals
 
-    scores: list[Score] = []
+    sounds: list[SiteSound] = []
     limit = TimeLimit(options["seconds"])
     with quiet_libraries():
         source = place_source(options)
-        sinks = [_collector(scores), limit, StateLines(warn)]
-        stream = Stream(detector, [source], sinks, warn)
+        stream = Stream(detector, [source], [_collector(sounds, warn), limit], warn)
         limit.stream = stream
         warn(f"listening for {options['seconds']:g} s: let all sound as it should. Ctrl-C: enough.")
         with stop_on_signals(stream.stop):
             last = stream.run()
-    if last.problem is not None and not scores:
+    if last.problem is not None and not sounds:
         sys.exit(1)
     warn(f"heard {limit.heard_s:,.0f} s of {source.name}")
-    return scores, source.name
+    return sounds, source.name
 
 
-def _from_files(paths: Sequence[str], detector: Detector) -> tuple[list[Score], str]:
-    """Scores of files and folders; a bad one is told and left out."""
+def _from_files(paths: Sequence[str], detector: Detector) -> tuple[list[SiteSound], str]:
+    """The sounds of files and folders; a bad one is told and left out."""
     from model.errors import AudioError, InputError
     from model.files import find_recordings
     from monitor.session import warn
@@ -130,20 +130,21 @@ def _from_files(paths: Sequence[str], detector: Detector) -> tuple[list[Score], 
     found = find_recordings(paths)
     if not found.paths:
         raise InputError("No audio files were found there.")
-    scores: list[Score] = []
+    sounds: list[SiteSound] = []
     for path in found.paths:
         try:
-            scores += _from_file(path, detector)
+            sounds += _from_file(path, detector)
         except AudioError as error:
             warn(str(error))
     n = len(found.paths)
-    return scores, "1 file" if n == 1 else f"{n:,} files"
+    return sounds, "1 file" if n == 1 else f"{n:,} files"
 
 
-def _from_file(path: str, detector: Detector) -> list[Score]:
+def _from_file(path: str, detector: Detector) -> list[SiteSound]:
     """A short file is one sound, as calibration takes it; a long one is heard as if live."""
     from model.audio import AudioReader, read_recording
     from model.segmenter import cut_recording
+    from monitor.check import SiteSound
     from monitor.session import warn
     from monitor.sources import AudioFile
     from monitor.stream import Stream
@@ -153,24 +154,32 @@ def _from_file(path: str, detector: Detector) -> list[Score]:
         is_one_sound = cut.mode == "event" and reader.duration_s <= cut.duration_s
     if is_one_sound:
         recording = read_recording(path, detector.front_end.rate_hz)
-        return detector.score_batch(cut_recording(recording, cut))
-    scores: list[Score] = []
-    Stream(detector, [AudioFile(path)], [_collector(scores)], warn).run()
-    return scores
+        segments = cut_recording(recording, cut)
+        scores = detector.score_batch(segments)
+        return [SiteSound(score, s.snr_db) for s, score in zip(segments, scores, strict=True)]
+    sounds: list[SiteSound] = []
+    Stream(detector, [AudioFile(path)], [_collector(sounds, warn)], warn).run()
+    return sounds
 
 
-def _collector(scores: list[Score]) -> Any:
-    """A sink that keeps scores."""
-    from monitor.events import Event, Heard
+def _collector(sounds: list[SiteSound], warn: Callable[[str], None]) -> Sink:
+    """A sink that keeps sounds, and says once of each trouble that the input is in it."""
+    from monitor.check import SiteSound
+    from monitor.events import Event, Heard, StateChange
     from monitor.sinks import Sink
 
+    told = {"opening", "warming up", "live", "silent"}  # between sounds silence is all right
+
     class Collector(Sink):
-        """Keeps the score of every segment."""
+        """Keeps score and conditions of every segment."""
 
         def take(self, event: Event) -> None:
             """Keep it."""
             if isinstance(event, Heard):
-                scores.append(event.score)
+                sounds.append(SiteSound(event.score, event.segment.snr_db))
+            elif isinstance(event, StateChange) and event.state not in told:
+                told.add(event.state)
+                warn(f"input: {event.state}")
 
     return Collector()
 

@@ -16,8 +16,8 @@ _WIDTH = 80
 _MEANS = {
     "nothing": "The model's promise holds here, as far as these {what} tell.",
     "too few": "Nothing speaks against the model, but these {what} are too few to be sure.",
-    "background": "The background here is another than in the reference: the promise does not "
-    "hold.",
+    "background": "There is more noise here than in the reference: its promise is not to be relied "
+    "on.",
     "odder": "Normal {what} here are odder than those of the reference: the promise does not hold.",
     "differs": "Normal {what} here are odder on the whole than those of the reference, but do not "
     "alarm more often than promised.",
@@ -34,12 +34,13 @@ def describe(found: Agreement, detector: Detector, path: str) -> list[str]:
     lines += _rows("p-values", _spread(found, what))
     if found.bands:
         lines += _rows("differs", f"larger errors than in the reference: {', '.join(found.bands)}")
-    if found.outside.share >= OFTEN / 4:
-        lines += _rows(
-            "conditions",
-            f"{found.outside.count:,} of {found.scored:,} stand out from the background by more "
-            "or less than anything in the reference",
-        )
+    for share, how in ((found.noisier, "less"), (found.quieter, "more")):
+        if share.share >= OFTEN / 4:
+            lines += _rows(
+                "conditions",
+                f"{_of(share)} stand out from the background by {how} than anything in the "
+                "reference",
+            )
     kind = advice(found)
     lines += ["", *textwrap.wrap(_MEANS[kind].format(what=what), _WIDTH)]
     return lines + _what_to_do(kind, found, path, what)

@@ -17,7 +17,7 @@ from model.conformity import Conformity
 from model.detector import Detector
 from model.segment import Segment
 from model.storage import read_model, write_model
-from monitor.check import advice, distance_to, interval, kolmogorov, measure
+from monitor.check import SiteSound, advice, distance_to, interval, kolmogorov, measure
 
 Samples = NDArray[np.float32]
 Outcome = subprocess.CompletedProcess[str]
@@ -251,11 +251,18 @@ def test_windows_are_checked_too(
 
 
 def test_advice_follows_what_was_found(demo_detector: Detector) -> None:
-    """Many alarms are told as such, whatever the test says of the spread."""
+    """Many alarms are told as such; the room is blamed only where there is more noise."""
     rng = np.random.default_rng(0)
     segments = [
         Segment(rng.normal(size=4000).astype(np.float32) * 0.1, 0.0, 0.5) for _ in range(30)
     ]
-    found = measure(demo_detector, demo_detector.score_batch(segments))
+    scores = demo_detector.score_batch(segments)
+    found = measure(demo_detector, [SiteSound(score, None) for score in scores])
     assert found.alarms.count == 30
     assert advice(found) == "odder"
+    noisy = measure(demo_detector, [SiteSound(score, -20.0) for score in scores])
+    assert noisy.noisier.count == 30
+    assert advice(noisy) == "background"
+    quiet = measure(demo_detector, [SiteSound(score, 90.0) for score in scores])
+    assert quiet.quieter.count == 30
+    assert advice(quiet) == "odder"
