@@ -8,11 +8,9 @@ longer than most files because the order of everything that is told is decided h
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Any
 
 from model.audio import Block, Resampler, input_state, level_dbfs, too_low
 from model.detector import NOT_SCORED, Detector
@@ -25,14 +23,14 @@ from monitor.events import Event, Gap, Heard, StateChange
 from monitor.ledger import Ledger
 from monitor.sinks import Sink
 from monitor.snapshot import InputWatch, Snapshot
-from monitor.sources import AudioFile, FileControl, Source
-from monitor.terminal import Stop
+from monitor.sources import AudioFile, Source
+from monitor.steering import Steered
 
 OFFSET = 0.003
 """A constant offset of this part of full scale begins to change the scores of normal sounds."""
 
 
-class Stream:
+class Stream(Steered):
     """Runs sources one after the other through a detector."""
 
     def __init__(
@@ -45,59 +43,12 @@ class Stream:
         exit_on_loss: bool = False,
         budget: AlarmBudget | None = None,
     ) -> None:
-        self.detector = detector
-        self.budget = budget
-        """Where a budget of alarms an hour sets the false-alarm rate."""
-        self._changing = threading.Lock()
+        super().__init__(detector, budget)
         self._sources = sources
         self._sinks = sinks
         self._warn = warn
-        self._stop = Stop()
-        self._pause = threading.Event()
         self._told_offset = False
         self._exit_on_loss = exit_on_loss
-        self._player: FileControl | None = None
-        self._snapshot = Snapshot()
-
-    @property
-    def snapshot(self) -> Snapshot:
-        """The newest snapshot; may be asked for from any thread."""
-        return self._snapshot
-
-    def stop(self) -> None:
-        """Ask the stream to end, with everything flushed; may be called from any thread."""
-        self._stop.set()
-
-    def pause(self, paused: bool) -> None:
-        """Hold a file where it is; leave unheard what a live source brings meanwhile."""
-        (self._pause.set if paused else self._pause.clear)()
-
-    @property
-    def is_paused(self) -> bool:
-        """Whether the stream is asked to pause."""
-        return self._pause.is_set()
-
-    @property
-    def player(self) -> FileControl | None:
-        """The file that plays, for its speed and place; None for a live source."""
-        return self._player
-
-    def use(self, detector: Detector) -> None:
-        """Go on with another false-alarm rate or other names, from the next segment on."""
-        with self._changing:
-            self.detector = detector
-
-    def _keep_budget(self) -> None:
-        """Take the rate that the budget allows by now, for what is scored from here on."""
-        if self.budget is None:
-            return
-        account = self._settled + self._ledger.account
-        heard_s = account.total_s - account.lost_s - account.paused_s
-        sounds = self._snapshot.segments - self._snapshot.not_scored
-        with self._changing:
-            rate = self.budget.update(self.detector, sounds, heard_s)
-            if rate != self.detector.false_alarm_rate:
-                self.detector = replace(self.detector, false_alarm_rate=rate)
 
     def run(self) -> Snapshot:
         """Run all sources to their ends or until `stop`; returns the last snapshot.
@@ -306,7 +257,7 @@ class Stream:
             self._tell(alarm)
 
     def _score(self, segment: Segment) -> None:
-        self._keep_budget()
+        self._keep_budget(self._settled + self._ledger.account)
         score = self.detector.score(segment)
         self._ledger.take(segment.start_s, segment.duration_s, score.verdict != NOT_SCORED)
         began = self._source.began
@@ -326,9 +277,6 @@ class Stream:
     def _tell(self, event: Event) -> None:
         for sink in self._sinks:
             sink.take(event)
-
-    def _publish(self, **changes: Any) -> None:
-        self._snapshot = replace(self._snapshot, **changes)
 
 
 def _iso(moment: datetime) -> str:
