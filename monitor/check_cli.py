@@ -9,41 +9,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
+from monitor.options import PATH, model_argument, parse_speed, rate_option
 
+if TYPE_CHECKING:
     from model.detector import Detector, Score
     from monitor.check import Agreement, SiteSound
     from monitor.sinks import Sink
 
 
-def _complete_model(
-    _ctx: click.Context, _argument: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    from monitor.welcome import complete_model
-
-    return complete_model(incomplete)
-
-
-def _speed(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
-    from monitor.listening import speed
-
-    return speed(ctx, option, text)
-
-
 @click.command()
-@click.argument("model", type=click.Path(readable=False), shell_complete=_complete_model)
-@click.argument("files", metavar="[FILE|FOLDER...]", nargs=-1, type=click.Path(readable=False))
+@model_argument
+@click.argument("files", metavar="[FILE|FOLDER...]", nargs=-1, type=PATH)
 @click.option("--device", metavar="NAME", help="Input device, by part of its name.")
 @click.option("--channel", type=int, metavar="N", help="Listen to this channel only, from 1.")
 @click.option("--seconds", default=60.0, show_default=True, help="How long to listen.")
 @click.option("--rehearse", metavar="FILE", help="Play FILE as if it were the microphone.")
 @click.option(
-    "--speed", callback=_speed, metavar="N|max", help="With --rehearse: times real time; 1."
+    "--speed", callback=parse_speed, metavar="N|max", help="With --rehearse: times real time; 1."
 )
-@click.option(
-    "--false-alarm-rate", type=float, help="Largest p that alarms, instead of the model's own."
-)
+@rate_option
 @click.option(
     "--adapt", is_flag=True, help="Rank sounds among these from now on; what is learnt stays."
 )

@@ -1,9 +1,7 @@
-"""A short time at the microphone, or at a rehearsal of it: for `check` and `room`."""
+"""The microphone, or a rehearsal of it, for `check`, `room` and `record`; and for a short time."""
 
 from __future__ import annotations
 
-import contextlib
-import math
 from typing import Any
 
 import click
@@ -16,16 +14,6 @@ from monitor.stream import Stream
 LONGEST_S = 24 * 3600.0
 
 
-def speed(_ctx: click.Context, _option: click.Parameter, text: str | None) -> float | None:
-    """`max`, or how many times real time; infinite for `max`."""
-    if text is None or text == "max":
-        return None if text is None else math.inf
-    with contextlib.suppress(ValueError):
-        if 0 < float(text) < math.inf:
-            return float(text)
-    raise click.UsageError("--speed takes max, or how many times real time, such as 1.")
-
-
 def check_seconds(seconds: float) -> None:
     """Raises UsageError for a time that nobody can listen."""
     if not 1 <= seconds <= LONGEST_S:
@@ -33,18 +21,20 @@ def check_seconds(seconds: float) -> None:
 
 
 def place_source(options: dict[str, Any]) -> Source:
-    """The microphone, or a rehearsal of it. Raises DeviceError."""
+    """The microphone, or a rehearsal of it, as the options of a verb say. Raises DeviceError."""
     from model.errors import DeviceError
     from monitor.microphone import Microphone
-    from monitor.rehearsal import RehearsedDevice
+    from monitor.rehearsal import RehearsedDevice, parse_fault
 
-    path, channel = options["rehearse"], options["channel"]
-    if path is None and options["speed"]:
-        raise click.UsageError("--speed goes with --rehearse FILE.")
+    path, channel, inject = options["rehearse"], options["channel"], options.get("inject")
+    if path is None and (inject or options["speed"]):
+        words = "--speed goes" if inject is None else "--inject and --speed go"
+        raise click.UsageError(f"{words} with --rehearse FILE.")
     if path is not None and options["device"] is not None:
         raise click.UsageError("--device and --rehearse exclude each other.")
     if path is not None:
-        return Microphone(None, channel, RehearsedDevice(path, options["speed"] or 1.0, []))
+        faults = [parse_fault(text) for text in inject or ()]
+        return Microphone(None, channel, RehearsedDevice(path, options["speed"] or 1.0, faults))
     try:
         return Microphone(options["device"], channel)
     except DeviceError as error:

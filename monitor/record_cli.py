@@ -65,6 +65,7 @@ def record(root: str, name: str | None, headless: bool, **options: Any) -> None:
     what is there stays. Then: offkey calibrate DIR -o MODEL
     """
     from model.segment import Segmentation
+    from monitor.listening import place_source
     from monitor.recording import Plan
     from monitor.session import is_headless, warn
     from monitor.takes import TakeFolder, check_name
@@ -79,35 +80,12 @@ def record(root: str, name: str | None, headless: bool, **options: Any) -> None:
     )
     name = check_name(name)
     with quiet_libraries(), contextlib.closing(TakeFolder(root, name)) as folder:
-        source = _source(options)
+        source = place_source(options)
         last = (_headless if headless else _on_screen)(source, folder, plan)
     if last.problem is not None:
         if not headless:
             warn(last.problem)
         sys.exit(1)
-
-
-def _source(options: dict[str, Any]) -> Source:
-    """The microphone, or a rehearsal of it."""
-    from model.errors import DeviceError
-    from monitor.microphone import Microphone
-    from monitor.rehearsal import RehearsedDevice, parse_fault
-
-    path, channel = options["rehearse"], options["channel"]
-    if path is None and (options["inject"] or options["speed"]):
-        raise click.UsageError("--inject and --speed go with --rehearse FILE.")
-    if path is not None and options["device"] is not None:
-        raise click.UsageError("--device and --rehearse exclude each other.")
-    if path is not None:
-        faults = [parse_fault(text) for text in options["inject"]]
-        return Microphone(None, channel, RehearsedDevice(path, options["speed"] or 1.0, faults))
-    try:
-        return Microphone(options["device"], channel)
-    except DeviceError as error:
-        hint = error.hint
-        if "--input" in hint:  # that is for monitors
-            hint = "Plug one in, or try without one: --rehearse FILE"
-        raise DeviceError(error.sentence, hint) from error
 
 
 def _headless(source: Source, folder: TakeFolder, plan: Plan) -> Snapshot:

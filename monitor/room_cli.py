@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import math
 import os
-import tempfile
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+
+from monitor.options import parse_speed
 
 if TYPE_CHECKING:
     from model.audio import Block, Samples
@@ -26,12 +26,6 @@ _PATIENCE_S = 20.0
 """So long without a sound from the device, and it is given up."""
 
 
-def _speed(ctx: click.Context, option: click.Parameter, text: str | None) -> float | None:
-    from monitor.listening import speed
-
-    return speed(ctx, option, text)
-
-
 @click.command()
 @click.option("-o", "--output", "path", metavar="FILE", required=True, help="FLAC or WAV.")
 @click.option("--device", metavar="NAME", help="Input device, by part of its name.")
@@ -40,7 +34,7 @@ def _speed(ctx: click.Context, option: click.Parameter, text: str | None) -> flo
 @click.option("--replace", is_flag=True, help="Overwrite FILE.")
 @click.option("--rehearse", metavar="FILE", help="Play FILE as if it were the microphone.")
 @click.option(
-    "--speed", callback=_speed, metavar="N|max", help="With --rehearse: times real time; 1."
+    "--speed", callback=parse_speed, metavar="N|max", help="With --rehearse: times real time; 1."
 )
 def room(path: str, **options: Any) -> None:
     """Record the empty room: all that is usually heard there, but not the sound.
@@ -183,22 +177,13 @@ def _write(path: str, samples: Samples, rate_hz: int) -> None:
     """Write atomically. Raises OffkeyError."""
     import soundfile
 
+    from model.atomic import write_whole
     from model.errors import OffkeyError, shown
 
     kind, subtype = _SUFFIXES[Path(path).suffix.lower()]
-    target, content = Path(path).resolve(), io.BytesIO()
+    content = io.BytesIO()
     try:
         soundfile.write(content, samples, rate_hz, format=kind, subtype=subtype)
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content.getbuffer())
-            os.chmod(temporary, 0o644)
-            os.replace(temporary, target)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-            raise
-    except (OSError, soundfile.SoundFileError) as error:
-        why = getattr(error, "strerror", None) or "it cannot be encoded"
-        raise OffkeyError(f"{shown(path)} cannot be written: {why}.") from error
+    except soundfile.SoundFileError as error:
+        raise OffkeyError(f"{shown(path)} cannot be written: it cannot be encoded.") from error
+    write_whole(path, content.getvalue())

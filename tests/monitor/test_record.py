@@ -32,13 +32,13 @@ from model.errors import DeviceError, InputError, OffkeyError
 from model.features import Spectrum
 from model.files import find_recordings
 from model.segment import Segmentation
-from monitor import record_cli
 from monitor.app.dialogue import FailureDialogue
 from monitor.app.drawing import Drawing
 from monitor.app.record import RecordApp
 from monitor.app.recordview import Count, Level, Takes, Top
 from monitor.demo import STREAM
 from monitor.devices import Device, find_device
+from monitor.listening import place_source
 from monitor.microphone import Microphone
 from monitor.portaudio import PortAudio
 from monitor.recorders import make_recording
@@ -445,7 +445,7 @@ def test_a_missing_device_is_said_with_the_next_step(
     monkeypatch.setattr(PortAudio, "find", lambda _, wanted: find_device(wanted, known))
     options = {"device": name, "channel": None, "rehearse": None, "inject": (), "speed": None}
     with pytest.raises(kind, match=says):
-        record_cli._source(options)
+        place_source(options)
 
 
 def test_a_disk_that_takes_no_more_ends_it_and_keeps_what_is_there(
