@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 
@@ -38,13 +39,14 @@ from calibrate.choosing import names_to_read, what_is_asked
 from calibrate.crossfit import MOST_FOLDS, Folds, crossfit, folds_by_group, folds_in_time
 from calibrate.finishing import finish
 from calibrate.fitted import Fitted, count_groups
-from calibrate.groups import Groups, group_reference
+from calibrate.groups import Groups, group_recordings, group_reference
 from calibrate.hearing import Heard, measure_hearing
 from calibrate.maps import Draughtsman
 from calibrate.marked import add_marked
 from calibrate.parts import fit_parts
 from calibrate.reading import read_for
 from calibrate.reference import Cluster, Progress, Reference
+from calibrate.roomfolds import held_out_by_group
 from calibrate.settings import Settings
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector
@@ -70,8 +72,12 @@ def calibrate(
     sound can be used.
     """
     check_false_alarm_rate(settings.false_alarm_rate)
-    room = settings.room
     segmentation, found = settings.segmentation, _without_marks(find_recordings(paths))
+    room = settings.room
+    if room is not None and found.paths:
+        group_of = group_recordings(found.paths, settings.group).of_recording
+        room = held_out_by_group(room, found.paths, group_of, segmentation)
+        settings = replace(settings, room=room)
     names = names_to_read(settings.features, len(found.paths))
     read = read_for(names, found, segmentation, settings.jobs, progress, cluster, room)
 

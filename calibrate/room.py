@@ -3,6 +3,9 @@
 Sounds in noise are odder than the same sounds without. A reference that has the noise of the place
 in it keeps its promise there. Room and sound meet as they were recorded, where one microphone at
 one level recorded both; or at a ratio that is asked for, the same for every recording.
+
+The room is held out like the sounds: each fold hears a part of its own. Else the held-out scores
+would be of noise that their detectors know, and the promise too good.
 """
 
 from __future__ import annotations
@@ -12,13 +15,14 @@ import os
 import sys
 import tempfile
 import zlib
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePath
 
 import numpy as np
 
 from model.audio import AudioReader, Recording, Samples, input_state, level_dbfs, resample, too_low
-from model.card import RoomUsed
+from model.card import ModelCard, RoomUsed
 from model.errors import AudioError, InputError, as_text, shown
 
 SHORTEST_S = 1.0
@@ -39,6 +43,9 @@ class Room:
     """Level of every sound over the room; None: both as they were recorded."""
     seed: int = 42
     """Of the choice of pieces."""
+    part_of: Mapping[str, int] = field(default_factory=dict)
+    """Which part of the room each recording hears; those that are not named hear all of it."""
+    n_parts: int = 1
 
     def at(self, rate_hz: int) -> Room:
         """The same room at another rate. Raises AudioError where its own is lower."""
@@ -46,19 +53,29 @@ class Room:
             raise AudioError(shown(self.name), too_low(self.rate_hz, rate_hz))
         return replace(self, samples=resample(self.samples, self.rate_hz, rate_hz), rate_hz=rate_hz)
 
+    def in_parts(self, paths: Sequence[str], folds: Sequence[int], duration_s: float) -> Room:
+        """The same room with a part of its own for each fold of recordings.
+
+        Where a part would be shorter than a sound of `duration_s`, all folds hear all of it.
+        """
+        n_parts = max(folds, default=0) + 1
+        if len(self.samples) < n_parts * duration_s * self.rate_hz:
+            return self
+        return replace(self, part_of=dict(zip(paths, folds, strict=True)), n_parts=n_parts)
+
     def around(
         self, samples: Samples, path: str | os.PathLike[str], sound: Samples | None = None
     ) -> Samples:
         """`samples`, shape `(n,)` at the room's rate, with a piece of the room added.
 
-        Which piece is decided by the seed and the name of the recording's file, so that neither
-        order nor number of the others matters. With a ratio, the level is that of `sound`, of the
-        samples themselves where none is given.
+        Which piece of its part is decided by the seed and the name of the recording's file, so that
+        neither order nor number of the others matters. With a ratio, the level is that of `sound`,
+        of the samples themselves where none is given.
         """
         if not len(samples):
             return samples
         chance = np.random.default_rng([self.seed, zlib.crc32(os.fsencode(PurePath(path).name))])
-        piece = self._piece(len(samples), chance)
+        piece = self._piece(len(samples), self.part_of.get(os.fspath(path)), chance)
         if self.snr_db is not None:
             level = level_dbfs(samples if sound is None else sound)
             room = level_dbfs(self.samples)
@@ -78,11 +95,15 @@ class Room:
         """What the card keeps of it."""
         seconds, level = len(self.samples) / self.rate_hz, level_dbfs(self.samples)
         name = as_text(PurePath(self.name).name)
-        return RoomUsed(name, seconds, 0.0 if level is None else level, self.snr_db, self.digest)
+        level = 0.0 if level is None else level
+        return RoomUsed(name, seconds, level, self.snr_db, self.digest, self.n_parts > 1)
 
-    def _piece(self, n: int, chance: np.random.Generator) -> Samples:
+    def _piece(self, n: int, part: int | None, chance: np.random.Generator) -> Samples:
         """`n` samples in a row; a recording that is longer hears the room to and fro."""
         room = self.samples
+        if part is not None:
+            start, end = (i * len(room) // self.n_parts for i in (part, part + 1))
+            room = room[start:end]
         if len(room) < n:
             room = np.tile(np.concatenate([room, room[::-1]]), n // (2 * len(room)) + 2)
         start = int(chance.integers(len(room) - n + 1))
@@ -117,6 +138,28 @@ def read_room(path: str, snr_db: float | None, seed: int) -> Room:
             return _checked(_read(str(file), "standard input"), snr_db, seed)
         except AudioError as error:
             raise AudioError("The room on standard input", error.what) from error
+
+
+def room_of(card: ModelCard, path: str | None) -> Room | None:
+    """The room that a model was calibrated in, read again; None for a model without.
+
+    Raises InputError where none is given, or another one.
+    """
+    used = card.room
+    if used is None:
+        if path is not None:
+            raise InputError("This model was calibrated without a room: leave --room out.")
+        return None
+    if path is None:
+        raise InputError(
+            f"This model was calibrated in the room {shown(used.name)}, which belongs to what it "
+            "knows of the recordings.",
+            f"Add --room {shown(used.name)}, or leave --reference out.",
+        )
+    room = read_room(path, used.snr_db, card.seed)
+    if room.digest != used.digest:
+        raise InputError(f"{shown(path)} is not the room that this model was calibrated in.")
+    return room
 
 
 def _read(path: str, name: str) -> Room:

@@ -65,6 +65,14 @@ def forgotten(detector: Detector) -> Detector:
     )
 
 
+def as_calibrated(detector: Detector) -> Detector:
+    """The detector with the reference's own scores in force; its card still says what was adapted.
+
+    Its scores are in the gallery's order then, one for each sound.
+    """
+    return replace(detector, conformity=detector.original or detector.conformity, original=None)
+
+
 def describe_adaptation(detector: Detector) -> list[str]:
     """What was adapted, in sentences; none where nothing was."""
     made = detector.card.adaptation

@@ -89,6 +89,8 @@ class RoomUsed:
     """Level of every sound over the room; None: both as they were recorded."""
     digest: str
     """SHA-256 of its file."""
+    is_held_out: bool = True
+    """Each fold of the recordings heard a part of it that no other one did."""
 
 
 @dataclass(frozen=True)

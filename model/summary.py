@@ -111,11 +111,15 @@ def _room(room: RoomUsed) -> list[str]:
     how = "as it was recorded"
     if room.snr_db is not None:
         how = f"{room.snr_db:g} dB below each recording"
-    return _rows(
-        "room",
+    sentences = [
         f"{shown(room.name)}, {room.duration_s:.1f} s at {room.level_dbfs:.0f} dBFS, mixed into "
-        f"every recording, {how}",
-    )
+        f"every recording, {how}"
+    ]
+    if not room.is_held_out:
+        sentences.append(
+            "too short to be held out, or folds are cut in time: expect more alarms than below"
+        )
+    return _rows("room", *sentences)
 
 
 def _gate(segmentation: Segmentation) -> list[str]:

@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from calibrate.reference import Progress
 from calibrate.report.curves import Curves, reduce
+from calibrate.room import Room
+from calibrate.roomfolds import held_out_as_remembered
 from model.audio import Samples, read_recording, resample
 from model.detector import Detector
 from model.errors import AudioError, InputError, as_text
@@ -55,11 +57,15 @@ class _Read:
 
 
 def listen(
-    detector: Detector, folders: Sequence[str], with_audio: bool, progress: Progress
+    detector: Detector,
+    folders: Sequence[str],
+    with_audio: bool,
+    progress: Progress,
+    room: Room | None = None,
 ) -> Heard:
-    """Read the recordings of a detector that has a gallery, the oddest first, while there is room.
+    """Read the recordings of a detector that has a gallery, the oddest first, while there is space.
 
-    Raises InputError where none of them is found.
+    A room is mixed into them, as it was for the detector. Raises InputError where none is found.
     """
     from joblib import Parallel, delayed
 
@@ -76,8 +82,15 @@ def listen(
     sounds: dict[int, list[int]] = defaultdict(list)
     for sound in order.tolist():
         sounds[int(gallery.recording[sound])].append(sound)
+    marked = len(detector.card.marked)
+    if room is not None:
+        room = held_out_as_remembered(room, gallery, marked, detector.segmentation)
+        room = room.at(detector.front_end.rate_hz)
+    unmarked = len(gallery.names) - marked
     work = (
-        delayed(_read)(detector, paths[index], wanted, audible) for index, wanted in sounds.items()
+        # Marked sounds were heard in the room: it is in them.
+        delayed(_read)(detector, paths[index], wanted, audible, room if index < unmarked else None)
+        for index, wanted in sounds.items()
     )
     heard = Heard(with_audio=with_audio)
     audio_size = curves_size = 0
@@ -139,7 +152,9 @@ def find_again(names: Sequence[str], paths: Iterable[str]) -> list[str | None]:
     return answer
 
 
-def _read(detector: Detector, path: str | None, wanted: list[int], audible: set[int]) -> _Read:
+def _read(
+    detector: Detector, path: str | None, wanted: list[int], audible: set[int], room: Room | None
+) -> _Read:
     """Read one recording; `wanted` are its sounds in the gallery."""
     gallery, front_end = detector.gallery, detector.front_end
     assert gallery is not None
@@ -150,6 +165,8 @@ def _read(detector: Detector, path: str | None, wanted: list[int], audible: set[
         recording = read_recording(path, front_end.rate_hz, limit_s)
     except AudioError:
         return _Read({}, {}, missing=len(wanted))
+    if room is not None:
+        recording = room.in_recording(recording, gallery.names[gallery.recording[wanted[0]]])
     parts: list[tuple[Samples, Explanation]] = []
     for segment in cut_recording(recording, detector.segmentation):
         found = None if segment.reason else explain(detector, segment.samples)

@@ -1,8 +1,9 @@
 """Print how often sixes of new speakers alarm in pink noise, with the room in the reference or not.
 
 Run from the project's root: `python tests/bench/rooms.py [TAKES]`. Six splits: ten speakers are
-new, the other fifty are the reference, `TAKES` (20) of each. Reference and new sounds meet
-different pieces of the noise, at 20 and at 10 dB.
+new, the other fifty are the reference, `TAKES` (20) of each, and hear ten seconds of the noise. New
+sounds are in other noise of the kind, at 20 and at 10 dB. Beside it stand the same sounds without
+`--room`, and the same split without any noise: what exceeds the rate there is the speakers' doing.
 """
 
 from __future__ import annotations
@@ -14,16 +15,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from calibrate.fitting import Settings, fit_detector
-from calibrate.reference import Groups, Reference
+from calibrate.groups import Groups
+from calibrate.reference import Reference
 from calibrate.room import Room
+from calibrate.roomfolds import held_out_by_group
 from model.audio import Samples, read_recording, resample
 from model.detector import Detector, raw_scores
 from model.errors import InputError
 from model.features import FRONT_ENDS, Features, FrontEnd, make_front_end
+from model.segment import Segmentation
 
 SIX = Path(__file__).parents[2].parent / "shared" / "data" / "six"
 RATE_HZ = 16000
-ROOM_S = 10
+ROOM_S, NEW_S = 10, 60
 SPLITS = 6
 RATES = (0.01, 0.05, 0.10)
 MOST = 1.5
@@ -47,10 +51,17 @@ def main() -> int:
             found = measure(sounds, make_front_end(name, 1.0), snr_db)
             for rate, room, worst, without, quiet in found:
                 line = f"{name}, {snr_db} dB, at {100 * rate:g} %"
-                print(f"{line:<26}{room:>8.1%}{worst:>8.1%}{without:>10.1%}{quiet:>10.1%}")
+                told = _judged(room, quiet, rate)
+                print(f"{line:<26}{room:>8.1%}{worst:>8.1%}{without:>10.1%}{quiet:>10.1%}  {told}")
                 kept &= room <= MOST * rate
-    print("\nthe promise holds" if kept else "\nthe promise does not hold")
+    print(f"\nat most {MOST:g} times the rate: {'everywhere' if kept else 'not everywhere'}")
     return 0 if kept else 1
+
+
+def _judged(room: float, quiet: float, rate: float) -> str:
+    if room <= MOST * rate:
+        return "kept"
+    return "not kept, nor without noise" if quiet > MOST * rate else "not kept"
 
 
 def read_sixes(folder: Path, takes: int) -> dict[str, Samples]:
@@ -60,10 +71,13 @@ def read_sixes(folder: Path, takes: int) -> dict[str, Samples]:
 
 
 def pink_room(seed: int, snr_db: float, seconds: float = ROOM_S) -> Room:
-    """Pink noise as a room at 16 kHz: its power falls by 3 dB an octave."""
+    """Pink noise as a room at 16 kHz: from 20 Hz on its power falls by 3 dB an octave.
+
+    With what lies below, its level would depend on how long it is.
+    """
     n = round(seconds * RATE_HZ)
     spectrum = np.fft.rfft(np.random.default_rng(seed).normal(size=n))
-    spectrum[0] = 0
+    spectrum[: round(20 * seconds)] = 0
     spectrum[1:] /= np.sqrt(np.arange(1, len(spectrum)))
     noise = np.fft.irfft(spectrum, n)
     samples = (0.01 * noise / np.sqrt(np.mean(noise**2))).astype(np.float32)
@@ -78,13 +92,16 @@ def measure(
     speaker = np.array([int(name.split("_")[1]) for name in names])
     rows = {
         "clean": rows_of(sounds, front_end, None),
-        "room": rows_of(sounds, front_end, pink_room(1, snr_db)),
-        "new": rows_of(sounds, front_end, pink_room(2, snr_db)),
+        "new": rows_of(sounds, front_end, pink_room(2, snr_db, NEW_S)),
     }
     pairs = {"room": ("room", "new"), "without": ("clean", "new"), "quiet": ("clean", "clean")}
     shares: dict[str, list[list[float]]] = {what: [] for what in pairs}
     for split in range(splits):
         new = speaker % SPLITS == split
+        known_names = [name for name, is_new in zip(names, new.tolist(), strict=True) if not is_new]
+        groups = [str(one) for one in speaker[~new].tolist()]
+        room = held_out_by_group(pink_room(1, snr_db), known_names, groups, Segmentation())
+        rows["room"] = rows_of(sounds, front_end, room)
         of = {
             known: detector_on(names, speaker, rows[known], ~new, front_end)
             for known in ("room", "clean")

@@ -12,7 +12,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from model.adaptation import sounds_needed
+from model.adaptation import as_calibrated, sounds_needed
 from model.conformity import Conformity
 from model.detector import Detector
 from model.segment import Segment
@@ -166,6 +166,10 @@ def test_adapting_keeps_the_promise_and_the_way_back(
     assert "promise holds" in again.stdout
     told = run("inspect", model)
     assert "adapted" in told.stdout
+    ready = as_calibrated(after)
+    assert ready.gallery is not None
+    assert ready.conformity.n == len(ready.gallery.cluster)
+    assert ready.card.adaptation is not None
     assert run("check", model, "--forget").returncode == 0
     back = read_model(model)
     assert back.digest == before.digest
