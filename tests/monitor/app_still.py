@@ -17,6 +17,7 @@ from monitor.app.engine import Engine
 from monitor.app.inputs import Inputs, LiveInput
 from monitor.app.seek import NextAlarm
 from monitor.app.session import Session
+from monitor.budget import AlarmBudget
 from monitor.events import Heard
 from monitor.history import History
 from monitor.snapshot import Snapshot
@@ -36,6 +37,7 @@ class StillStream:
         self.snapshot = Snapshot()
         self.is_paused = False
         self.player: Any = None
+        self.budget: AlarmBudget | None = None
 
     def pause(self, paused: bool) -> None:
         """Remember it."""
