@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from model.card import DamageHeard, Hearing, ModelCard
 
-TITLE = "what this model can hear: share found of held-out sounds, damaged on purpose"
+TITLE = "what this model can hear: share found of held-out sounds damaged on purpose"
 
 
 def describe_hearing(card: ModelCard) -> list[str]:
@@ -14,7 +14,7 @@ def describe_hearing(card: ModelCard) -> list[str]:
         return []
     return [
         TITLE,
-        f"  {'damage':<24}{'strength: found':<37}half of them from",
+        f"  {'damage':<24}{'strength: found':<38}{'half from':>9}",
         *(_row(row) for row in hearing.damages),
         f"  {hearing.sounds:,} sounds; undamaged, {_percent(hearing.undamaged)} of them alarm. "
         f"Found: p up to {hearing.rate:.2g}",

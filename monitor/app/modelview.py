@@ -27,17 +27,18 @@ class ModelScreen(ModalScreen[None]):
         align: center middle;
 
         #model {
-            width: 90;
-            max-width: 95%;
+            width: 108;
+            max-width: 100%;
             height: auto;
             max-height: 95%;
-            padding: 0 2;
+            padding: 0 1;
             border: round $primary;
             border-title-color: $text-primary;
             border-subtitle-color: $text-muted;
             background: $surface;
             scrollbar-size-vertical: 1;
             scrollbar-background: $surface;
+            scrollbar-corner-color: $surface;
             scrollbar-color: $foreground 25%;
         }
         #model Static {
