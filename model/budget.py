@@ -63,7 +63,7 @@ def window_budget(detector: Detector, alarms_per_hour: float) -> WindowBudget:
     low, high = 0, most  # `low` keeps to the budget; above `high` nothing is asked
     while low < high:
         rank = (low + high + 1) // 2
-        if (alarms(rank) + 1) / hours <= alarms_per_hour:
+        if (alarms(rank) + 1) / hours <= alarms_per_hour * (1 + 1e-9):
             low = rank
         else:
             high = rank - 1

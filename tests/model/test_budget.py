@@ -77,6 +77,14 @@ def test_what_windows_cannot_show_is_said(windows: Detector) -> None:
     assert "3.6" in describe_budget(windows)[0]
 
 
+@pytest.mark.parametrize("n", range(100, 130))
+def test_windows_without_an_alarm_keep_the_smallest_budget(windows: Detector, n: int) -> None:
+    """Whatever their number: what was rounded on the way decides nothing."""
+    rising = Conformity(np.arange(float(n)), np.arange(float(n)))
+    known = replace(windows, conformity=rising)
+    assert window_budget(known, smallest_budget(known)).is_kept
+
+
 def test_sounds_share_the_budget() -> None:
     """Ten alarms an hour of 1,000 sounds are a rate of 1 in 100, within what can be promised."""
     held_out = Conformity(np.arange(500.0), np.arange(500.0))
