@@ -171,7 +171,7 @@ def _promise(detector: Detector) -> list[str]:
             "in force",
             f"p up to {rate:.2g} is anomalous{per_window}",
             f"one score alone suffices from an isolation score of {limits.isolation_score:+.3f} "
-            f"or a reconstruction error of {limits.reconstruction_error:.2e} on",
+            f"or a reconstruction error of {error_text(limits.reconstruction_error)} on",
         ),
     ]
     if rate > 0.01 and rate == detector.conformity.smallest_p:
@@ -267,3 +267,8 @@ def _listed(label: str, names: list[str]) -> list[str]:
     if len(names) > _LISTED:
         lines.append(f"  … and {len(names) - _LISTED:,} more")
     return lines
+
+
+def error_text(error: float) -> str:
+    """A reconstruction error: `4.66e-04` of spectra, `2.41` of decibels."""
+    return f"{error:.2e}" if error < 0.1 else f"{error:.3g}"

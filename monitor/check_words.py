@@ -10,6 +10,7 @@ from model.adaptation import sounds_needed
 from model.conformity import Thresholds
 from model.detector import Detector
 from model.errors import shown
+from model.summary import error_text
 from monitor.check import OFTEN, SURE, Agreement, Share, advice
 
 _WIDTH = 80
@@ -57,8 +58,8 @@ def compare(before: Agreement, old: Thresholds, new: Detector, path: str) -> lis
         "all",
         f"{'isolation':<12}{f'from {old.isolation_score:+.3f} on':<22}"
         f"from {now.isolation_score:+.3f} on",
-        f"{'error':<12}{f'from {old.reconstruction_error:.2e} on':<22}"
-        f"from {now.reconstruction_error:.2e} on",
+        f"{'error':<12}{f'from {error_text(old.reconstruction_error)} on':<22}"
+        f"from {error_text(now.reconstruction_error)} on",
         "",
         "What was odd here while it listened now counts as normal. The scores of the",
         f"reference are kept. To go back: offkey check {_word(path)} --forget",
