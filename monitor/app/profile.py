@@ -96,7 +96,8 @@ class ProfilePanel(Drawing):
         nothing = np.zeros_like(profile)
         most = f"largest error at {dominant_in_parts(profile, nothing, self._parts)}"
         found = [" · ".join(self._findings[:n]) for n in range(len(self._findings), 0, -1)]
-        full = f"{found[0] if found else most} · tallest bar {profile.max():#.2g}"
+        tallest = f"tallest bar {words.plain_text(float(profile.max()))}"
+        full = f"{found[0] if found else most} · {tallest}"
         self.border_subtitle = Content(words.first_fitting([full, *found, most], room))
 
 

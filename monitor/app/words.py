@@ -91,12 +91,15 @@ def reconstruction_text(error: float | None) -> str:
     """A reconstruction error: `5.0e-4`, `0.88`, `24`."""
     if error is None:
         return NONE
-    if 0.1 <= error < 9.95:
-        return f"{error:#.2g}"
-    if 9.95 <= error < 9999.5:
-        return f"{error:,.0f}"
+    if 0.1 <= error < 9999.5:
+        return plain_text(error)
     mantissa, exponent = f"{error:.1e}".split("e")
     return f"{mantissa}e{int(exponent)}"
+
+
+def plain_text(value: float) -> str:
+    """Two significant digits, or all before the point: `0.030`, `2.4`, `124`."""
+    return f"{value:#.2g}" if value < 9.95 else f"{value:,.0f}"
 
 
 def p_text(p: float | None) -> str:
