@@ -2,8 +2,9 @@
 
 Run from the project's root: `python tests/bench/stream.py`. The sixes of the speakers whose number
 is divisible by 6, each at the same RMS with 10 ms fades, 0.6 to 2 s apart, at 48 kHz; the model
-knows the other 50 speakers. Rank correlations are of the reconstruction error with that of the
-clean whole recording: as the stream was cut, and as it would be with the true boundaries.
+knows the other 50 speakers. Once with each front end. Rank correlations are of the reconstruction
+error with that of the clean whole recording: as the stream was cut, and as it would be with the
+true boundaries.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from scipy.stats import spearmanr
 from calibrate.fitting import Settings, calibrate
 from model.audio import Block, Resampler, read_recording, resample
 from model.detector import Detector
+from model.features import FRONT_ENDS
 from model.segment import Segment
 from model.segmenter import cut_recording, make_segmenter
 
@@ -52,15 +54,16 @@ def main() -> int:
     paths = sorted(SIX.glob("*.flac"))
     new = [path for path in paths if int(path.stem.split("_")[1]) % 6 == 0]
     known = [str(path) for path in paths if path not in set(new)]
-    detector = calibrate(known, Settings(maps=False))
-    rng = np.random.default_rng(0)
-    scene = make_scene(new, detector, rng)
-    print(f"{len(new)} sounds of speakers that the model does not know\n")
-    head = ("noise", "dB", "found", "split", "extra", "rank", "true", "alarms")
-    print(f"{head[0]:<22}" + "".join(f"{word:>8}" for word in head[1:]))
-    for name, snr_db, noise in noises(len(scene.samples), rng):
-        row = measure(scene, noise * RMS * 10 ** (-snr_db / 20), detector)
-        print(f"{name:<22}{snr_db:>8}" + "".join(f"{value:>8.3f}" for value in row), flush=True)
+    print(f"{len(new)} sounds of speakers that the model does not know")
+    for features in FRONT_ENDS:
+        detector = calibrate(known, Settings(maps=False, features=features))
+        rng = np.random.default_rng(0)
+        scene = make_scene(new, detector, rng)
+        head = (features, "dB", "found", "split", "extra", "rank", "true", "alarms")
+        print(f"\n{head[0]:<22}" + "".join(f"{word:>8}" for word in head[1:]))
+        for name, snr_db, noise in noises(len(scene.samples), rng):
+            row = measure(scene, noise * RMS * 10 ** (-snr_db / 20), detector)
+            print(f"{name:<22}{snr_db:>8}" + "".join(f"{value:>8.3f}" for value in row), flush=True)
     return 0
 
 
@@ -78,7 +81,9 @@ def make_scene(paths: list[Path], detector: Detector, rng: np.random.Generator) 
         spans.append((at, at + len(sound)))
         parts += [sound, gap]
         at += len(sound) + len(gap)
-        whole = cut_recording(read_recording(path, 6800), detector.segmentation)[0]
+        whole = cut_recording(
+            read_recording(path, detector.front_end.rate_hz), detector.segmentation
+        )[0]
         errors.append(detector.score(whole).reconstruction_error or 0.0)
     return Scene(np.concatenate(parts), np.array(spans), np.array(errors))
 
