@@ -110,7 +110,7 @@ def _fitted(detector: Detector) -> list[str]:
 def _room(room: RoomUsed) -> list[str]:
     how = "as it was recorded"
     if room.snr_db is not None:
-        how = f"{room.snr_db:g} dB below each recording"
+        how = f"{abs(room.snr_db):g} dB {'above' if room.snr_db < 0 else 'below'} each recording"
     sentences = [
         f"{shown(room.name)}, {room.duration_s:.1f} s at {room.level_dbfs:.0f} dBFS, mixed into "
         f"every recording, {how}"

@@ -20,8 +20,9 @@ from model.budget import (
 from model.detector import Detector
 
 SUPPOSED_SOUNDS, SUPPOSED_S = 10, 60.0
-_STEP = 1.25
-"""A rate that is nearer than this factor to the one in force is not worth a change."""
+_LOWER, _RAISE = 0.95, 1.25
+"""A rate between these times the one in force is not worth a change: the budget is kept sooner than
+it is used up."""
 _NEARLY = 1e-9
 
 
@@ -39,6 +40,7 @@ class AlarmBudget:
         self._sounds_per_hour = 3600 * SUPPOSED_SOUNDS / SUPPOSED_S
         if self._is_event:
             self.rate = rate_for_sounds(detector.conformity, alarms_per_hour, self._sounds_per_hour)
+            self._told_per_hour = self._sounds_per_hour
             self._say(detector, "supposed until they are counted")
             return
         self._windows(detector)
@@ -57,8 +59,11 @@ class AlarmBudget:
             return self.rate
         self._sounds_per_hour = 3600 * (SUPPOSED_SOUNDS + sounds) / (SUPPOSED_S + heard_s)
         rate = rate_for_sounds(detector.conformity, self._asked, self._sounds_per_hour)
-        if not 1 / _STEP < rate / self.rate < _STEP:
-            self.rate = rate
+        # At its smallest the rate stands, but more sounds an hour are more alarms than were told.
+        is_smallest = rate <= detector.conformity.smallest_p + _NEARLY
+        is_news = is_smallest and self._sounds_per_hour > _RAISE * self._told_per_hour
+        if not _LOWER < rate / self.rate < _RAISE or is_news:
+            self.rate, self._told_per_hour = rate, self._sounds_per_hour
             self._say(detector, "measured so far")
         return self.rate
 

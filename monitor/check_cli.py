@@ -52,7 +52,7 @@ def check(model: str, files: tuple[str, ...], **options: Any) -> None:
     scores = [sound.score for sound in sounds]
     _refuse_nothing(scores, files)
     found = measure(detector, sounds)
-    click.echo("\n".join(check_words.describe(found, detector, model)))
+    click.echo("\n".join(check_words.describe(found, detector, model, files)))
     if options["adapt"]:
         _adapt(model, detector, scores, found, source)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import shlex
 import textwrap
+from collections.abc import Sequence
 
 from model.adaptation import sounds_needed
 from model.conformity import Thresholds
@@ -27,8 +28,13 @@ _MEANS = {
 }
 
 
-def describe(found: Agreement, detector: Detector, path: str) -> list[str]:
-    """Lines for a person, 80 characters wide at most."""
+def describe(
+    found: Agreement, detector: Detector, path: str, files: Sequence[str] = ()
+) -> list[str]:
+    """Lines for a person, 80 characters wide at most, but for commands; `files` is what was heard.
+
+    Without files it was a microphone.
+    """
     what = _what(detector)
     lines = _rows("heard", _heard(found, what))
     lines += _rows("alarms", _alarms(found, what))
@@ -44,7 +50,7 @@ def describe(found: Agreement, detector: Detector, path: str) -> list[str]:
             )
     kind = advice(found)
     lines += ["", *textwrap.wrap(_MEANS[kind].format(what=what), _WIDTH)]
-    return lines + _what_to_do(kind, found, path, what)
+    return lines + _what_to_do(kind, found, path, files, what)
 
 
 def compare(before: Agreement, old: Thresholds, new: Detector, path: str) -> list[str]:
@@ -97,13 +103,19 @@ def _spread(found: Agreement, what: str) -> str:
 
 
 def _chance(p: float) -> str:
-    return "less than 1 in 10,000" if p < 1e-4 else f"{100 * p:.2g} in 100"
+    if p < 1e-4:
+        return "less than 1 in 10,000"
+    return f"{100 * p:.0f} in 100" if p >= 0.1 else f"{100 * p:.2g} in 100"
 
 
-def _what_to_do(kind: str, found: Agreement, path: str, what: str) -> list[str]:
+def _what_to_do(
+    kind: str, found: Agreement, path: str, files: Sequence[str], what: str
+) -> list[str]:
     model = _word(path)
     if kind == "nothing":
         return []
+    if kind == "too few" and files:
+        return ["Give more files of the sound as it should be."]
     if kind == "too few":
         return [f"Listen longer: offkey check {model} --seconds 600"]
     steps = [
@@ -121,7 +133,7 @@ def _what_to_do(kind: str, found: Agreement, path: str, what: str) -> list[str]:
     return [
         *steps,
         f"Or rank {what} among these from now on, if all was as it should be{more}:",
-        f"  offkey check {model} --adapt",
+        f"  {' '.join(['offkey check', model, *map(_word, files), '--adapt'])}",
     ]
 
 

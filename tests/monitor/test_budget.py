@@ -36,6 +36,25 @@ def test_the_rate_follows_the_sounds(demo_detector: Detector) -> None:
     assert "60 sounds" in budget.text or "61 sounds" in budget.text
 
 
+def test_a_budget_is_kept_where_many_sounds_come(demo_detector: Detector) -> None:
+    """Forty sounds a minute: once they are counted, the rate is not above the budget by 1 in 20."""
+    budget = AlarmBudget(demo_detector, 100, lambda _: None)
+    for minute in range(1, 61):
+        rate = budget.update(demo_detector, 40 * minute, 60.0 * minute)
+    assert 0.8 * 100 / 2400 < rate < 1.06 * 100 / 2400
+
+
+def test_more_sounds_than_supposed_are_told_at_the_smallest_rate(demo_detector: Detector) -> None:
+    """The rate cannot go lower, but what is to be expected grows, and is told again."""
+    told: list[str] = []
+    budget = AlarmBudget(demo_detector, 0.1, told.append)
+    for minute in range(1, 61):
+        budget.update(demo_detector, 40 * minute, 60.0 * minute)
+    expected = [float(found) for text in told for found in re.findall(r"expect ([0-9.]+)", text)]
+    assert expected == sorted(expected)
+    assert expected[-1] == pytest.approx(2400 * demo_detector.conformity.smallest_p, rel=0.25)
+
+
 def test_what_the_reference_cannot_promise_is_said(demo_detector: Detector) -> None:
     """Where 1 / (n + 1) is more than the budget, it says what to expect and what it takes."""
     told: list[str] = []
