@@ -36,7 +36,9 @@ const plain = (text) =>
 const group = (i) => (sounds.groups.length ? sounds.groups[sounds.group[i]] : null);
 const isOdd = (i) => sounds.p[i] <= data.rate;
 const digits = (value, n = 2) => Number(value.toPrecision(n)).toString();
-const small = (value) => value.toExponential(1).replace("-", "\u2212").replace("+", "");
+const small = (value) => value >= 0.1 && value < 9999.5
+  ? value >= 9.95 ? value.toFixed(0) : value.toPrecision(2)
+  : value.toExponential(1).replace("-", "\u2212").replace("+", "");
 const signed = (value) => (value < 0 ? "\u2212" : "+") + Math.abs(value).toFixed(3);
 const percent = (share) => `${digits(100 * share)} %`;
 const count = (n, one, many) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;

@@ -56,6 +56,26 @@ class _Read:
     missing: int = 0
 
 
+class _Kept:
+    """How much of the page is filled; what comes too late for it is left out."""
+
+    def __init__(self) -> None:
+        self._audio_size = self._curves_size = 0
+
+    def take(self, read: _Read, heard: Heard) -> None:
+        """Put into `heard` what there is space for."""
+        heard.missing += read.missing
+        heard.changed += read.changed
+        for sound, clip in read.clips.items():
+            self._audio_size += len(clip)
+            if self._audio_size <= _MOST_AUDIO:
+                heard.clips[sound] = base64.b64encode(clip).decode()
+        for sound, curves in read.curves.items():
+            self._curves_size += len(curves.code)
+            if self._curves_size <= _MOST_CURVES:
+                heard.curves[sound] = curves
+
+
 def listen(
     detector: Detector,
     folders: Sequence[str],
@@ -92,20 +112,10 @@ def listen(
         delayed(_read)(detector, paths[index], wanted, audible, room if index < unmarked else None)
         for index, wanted in sounds.items()
     )
-    heard = Heard(with_audio=with_audio)
-    audio_size = curves_size = 0
     parallel = Parallel(n_jobs=-1, prefer="threads", return_as="generator")
+    heard, kept = Heard(with_audio=with_audio), _Kept()
     for done, read in enumerate(parallel(work), start=1):
-        heard.missing += read.missing
-        heard.changed += read.changed
-        for sound, clip in read.clips.items():
-            audio_size += len(clip)
-            if audio_size <= _MOST_AUDIO:
-                heard.clips[sound] = base64.b64encode(clip).decode()
-        for sound, curves in read.curves.items():
-            curves_size += len(curves.code)
-            if curves_size <= _MOST_CURVES:
-                heard.curves[sound] = curves
+        kept.take(read, heard)
         progress("listening", done, len(sounds))
     return heard
 

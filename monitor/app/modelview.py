@@ -66,7 +66,7 @@ class ModelScreen(ModalScreen[None]):
         """The table of hearing, then the rest of the summary."""
         with VerticalScroll(id="model", can_focus=False) as box:
             box.border_title = Content(printable(self._title))
-            box.border_subtitle = Content("↑↓ scroll · escape closes")
+            box.border_subtitle = Content("↑↓ scroll · esc closes")
             box.styles.overflow_x = "auto"
             yield Static("\n".join(map(printable, self._lines())), markup=False)
 

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from material import reference_of
 from numpy.typing import NDArray
 
 from calibrate.fitting import Settings, fit_detector
 from calibrate.groups import Groups
-from calibrate.reference import Reference
 from model.audio import level_dbfs, resample
 from model.detector import raw_scores
 from model.features import FRONT_ENDS, FrontEnd, make_front_end
@@ -51,7 +51,7 @@ def measure(front_end: FrontEnd) -> Rows:
     for one in np.unique(speaker):
         known = np.flatnonzero((digit == "6") & (speaker != one))
         detector = fit_detector(
-            _reference([names[i] for i in known], features[known]),
+            reference_of([names[i] for i in known], features[known]),
             Groups(tuple(speaker[known].tolist()), "by speaker"),
             front_end,
             Settings(maps=False),
@@ -87,21 +87,6 @@ def _read(front_end: FrontEnd) -> tuple[list[str], NDArray[np.float32], NDArray[
             rows.append(row)
             loudness.append(level_dbfs(samples) or -200.0)
     return names, np.array(rows), np.array(loudness)
-
-
-def _reference(names: list[str], features: NDArray[np.float32]) -> Reference:
-    return Reference(
-        names=tuple(names),
-        features=features,
-        recording=np.arange(len(names)),
-        skipped=(),
-        clipped=(),
-        ignored_files=0,
-        original=tuple(names),
-        cut=0,
-        digest="",
-        snr_range_db=None,
-    )
 
 
 if __name__ == "__main__":

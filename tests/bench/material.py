@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from calibrate.reference import Reference
+from model.features import Features
+
 RATE_HZ = 48_000
 
 
@@ -45,3 +48,19 @@ def make_hour(paths: Sequence[Path], path: Path, sounds: int = 1500) -> Path:
             stretch[: len(samples)] += samples[: len(stretch)]
             file.write(stretch)
     return path
+
+
+def reference_of(names: Sequence[str], features: Features) -> Reference:
+    """Recordings that were read already, features of shape `(n, n_features)`, as a reference."""
+    return Reference(
+        names=tuple(names),
+        features=features,
+        recording=np.arange(len(names)),
+        skipped=(),
+        clipped=(),
+        ignored_files=0,
+        original=tuple(names),
+        cut=0,
+        digest="",
+        snr_range_db=None,
+    )

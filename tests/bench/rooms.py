@@ -12,11 +12,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from material import reference_of
 from numpy.typing import NDArray
 
 from calibrate.fitting import Settings, fit_detector
 from calibrate.groups import Groups
-from calibrate.reference import Reference
 from calibrate.room import Room
 from calibrate.roomfolds import held_out_by_group
 from model.audio import Samples, read_recording, resample
@@ -139,7 +139,7 @@ def detector_on(
     """Fit on the sounds of some speakers."""
     chosen = np.flatnonzero(known)
     groups = Groups(tuple(str(one) for one in speaker[chosen]), "by speaker")
-    part = _reference([names[i] for i in chosen], features[chosen])
+    part = reference_of([names[i] for i in chosen], features[chosen])
     return fit_detector(part, groups, front_end, Settings(maps=False))
 
 
@@ -147,21 +147,6 @@ def p_of(detector: Detector, features: Features) -> NDArray[np.float64]:
     """Joint p of new sounds, shape `(n,)`."""
     raw = raw_scores(detector.subspace, detector.forest, features)
     return detector.conformity.p_values(raw.isolation, raw.reconstruction).joint
-
-
-def _reference(names: list[str], features: NDArray[np.float32]) -> Reference:
-    return Reference(
-        names=tuple(names),
-        features=features,
-        recording=np.arange(len(names)),
-        skipped=(),
-        clipped=(),
-        ignored_files=0,
-        original=tuple(names),
-        cut=0,
-        digest="",
-        snr_range_db=None,
-    )
 
 
 if __name__ == "__main__":
