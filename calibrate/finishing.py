@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
-from operator import ne
 
 import numpy as np
 from numpy.typing import NDArray
@@ -128,7 +127,6 @@ def _card(fitted: Fitted, ranked: Ranked, settings: Settings) -> ModelCard:
         skipped=reference.skipped,
         clipped=reference.clipped,
         ignored_files=reference.ignored_files,
-        identical=sum(map(ne, reference.names, reference.original)),
         cut=reference.cut,
         reference_digest=reference.digest,
         seed=settings.seed,

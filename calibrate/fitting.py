@@ -39,13 +39,14 @@ from calibrate.choosing import names_to_read, what_is_asked
 from calibrate.crossfit import MOST_FOLDS, Folds, crossfit, folds_by_group, folds_in_time
 from calibrate.finishing import finish
 from calibrate.fitted import Fitted, count_groups
-from calibrate.groups import Groups, group_recordings, group_reference
+from calibrate.groups import Groups, group_recordings
 from calibrate.hearing import Heard, measure_hearing
 from calibrate.maps import Draughtsman
 from calibrate.marked import add_marked
 from calibrate.parts import fit_parts
 from calibrate.reading import read_for
 from calibrate.reference import Cluster, Progress, Reference
+from calibrate.room import Room
 from calibrate.roomfolds import held_out_by_group
 from calibrate.settings import Settings
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
@@ -73,17 +74,13 @@ def calibrate(
     """
     check_false_alarm_rate(settings.false_alarm_rate)
     segmentation, found = settings.segmentation, _without_marks(find_recordings(paths))
-    room = settings.room
-    if room is not None and found.paths:
-        group_of = group_recordings(found.paths, settings.group).of_recording
-        room = held_out_by_group(room, found.paths, group_of, segmentation)
-        settings = replace(settings, room=room)
     names = names_to_read(settings.features, len(found.paths))
-    read = read_for(names, found, segmentation, settings.jobs, progress, cluster, room)
+    settings, read = _read_in_room(names, found, settings, progress, cluster)
+    room = settings.room
 
     def fit(name: str) -> Fitted:
         front_end, reference = read[name]
-        groups = group_reference(reference, settings.group)
+        groups = group_recordings(reference.names, settings.group)
         if marked:
             reference = add_marked(reference, marked, front_end, segmentation)
             groups = groups.with_marked(len(reference.marked))
@@ -97,6 +94,37 @@ def calibrate(
     references = {name: reference for name, (_, reference) in read.items()}
     fitted, heard, choice = what_is_asked(settings.features, references, fit, listen)
     return finish(fitted, settings, progress, heard.hearing, choice)
+
+
+def _read_in_room(
+    names: Sequence[str],
+    found: FoundFiles,
+    settings: Settings,
+    progress: Progress,
+    cluster: Cluster,
+) -> tuple[Settings, dict[str, tuple[FrontEnd, Reference]]]:
+    """Read the recordings for some front ends, each in the part of the room that its fold has.
+
+    The settings come back with the room in parts. Who is in which fold depends on which recordings
+    can be used: where that turns out to be others than supposed, all is read once more.
+    """
+    paths = found.paths
+    while True:
+        room = _room_in_parts(settings, paths)
+        read = read_for(names, found, settings.segmentation, settings.jobs, progress, cluster, room)
+        used = read[names[0]][1].names
+        right = _room_in_parts(settings, used)
+        if room is None or right is None or room.parts_of(used) == right.parts_of(used):
+            return replace(settings, room=room), read
+        paths = used
+
+
+def _room_in_parts(settings: Settings, paths: Sequence[str]) -> Room | None:
+    """The room with a part for each fold of these recordings; None without a room."""
+    if settings.room is None or not paths:
+        return settings.room
+    groups = group_recordings(paths, settings.group).of_recording
+    return held_out_by_group(settings.room, paths, groups, settings.segmentation)
 
 
 def _without_marks(found: FoundFiles) -> FoundFiles:

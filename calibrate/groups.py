@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePath
 
-from calibrate.reference import Reference
 from model.errors import InputError, shown
 
 MARKED_GROUP = "marked"
@@ -47,18 +46,6 @@ def check_group_pattern(pattern: str | None) -> re.Pattern[str] | None:
             r"For example: --group '_(\d+)_'",
         )
     return compiled
-
-
-def group_reference(reference: Reference, pattern: re.Pattern[str] | None = None) -> Groups:
-    """Group recordings; a copy joins its original, so that no fold knows what it is tested on.
-
-    Names and folders of copies say nothing: a folder that is a copy of another is no second group.
-    Raises InputError where the pattern does not match the name of an original.
-    """
-    originals = tuple(dict.fromkeys(reference.original))
-    groups = group_recordings(originals, pattern)
-    of = dict(zip(originals, groups.of_recording, strict=True))
-    return Groups(tuple(of[name] for name in reference.original), groups.rule)
 
 
 def group_recordings(names: Sequence[str], pattern: re.Pattern[str] | None = None) -> Groups:

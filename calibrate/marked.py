@@ -54,7 +54,6 @@ def add_marked(
         recording=np.append(reference.recording, np.repeat(n + np.arange(len(used)), counts)),
         skipped=reference.skipped + skipped,
         clipped=reference.clipped + tuple(shown(sound.path) for sound, _ in used if sound.clipped),
-        original=reference.original + names,
         cut=reference.cut + sum(read.is_cut for _, read in used),
         digest=digest.hexdigest(),
         snr_range_db=_widened(reference.snr_range_db, [sound.snr_db for sound, _ in used]),

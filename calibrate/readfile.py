@@ -30,6 +30,9 @@ class ReadFile:
     clipped: bool = False
     is_cut: bool = False
     digest: bytes = b""
+    """SHA-256 of the file."""
+    sound: bytes = b""
+    """SHA-256 of its samples as the front end gets them, before any room is mixed in."""
     rate_hz: int | None = None
     """The file's own; None where it could not be decoded."""
     skipped: str | None = None
@@ -83,6 +86,7 @@ def _heard_by(
         recording = decoded.at(front_end.rate_hz)
     except AudioError as error:
         return ReadFile(skipped=f"unreadable: {error.what}")
+    sound = hashlib.sha256(np.ascontiguousarray(recording.samples).data).digest()
     if room is not None:
         recording = room.in_recording(recording, decoded.path)
     segments = cut_recording(recording, segmentation)
@@ -97,7 +101,7 @@ def _heard_by(
         return ReadFile(skipped=segments[0].reason if segments else "too short")
     clipped = any(segment.clipped for segment in segments)
     is_cut = decoded.limit_s is not None and recording.duration_s > decoded.limit_s
-    return ReadFile(np.array(features), tuple(windows), tuple(snr_db), clipped, is_cut)
+    return ReadFile(np.array(features), tuple(windows), tuple(snr_db), clipped, is_cut, sound=sound)
 
 
 def _digest(path: str) -> bytes:

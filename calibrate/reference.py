@@ -10,7 +10,6 @@ from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import cycle
-from operator import ne
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,10 +45,9 @@ class Reference:
     recording: NDArray[np.int64]
     """Index into `names` of each segment's recording, shape `(n_segments,)`."""
     skipped: tuple[tuple[str, str], ...]
+    """Name and reason; a copy of another recording is skipped, too: each sound counts once."""
     clipped: tuple[str, ...]
     ignored_files: int
-    original: tuple[str, ...]
-    """Of each recording the first one whose file is the same byte by byte, mostly itself."""
     cut: int
     """How many recordings are longer than what is used of them."""
     digest: str
@@ -79,7 +77,7 @@ def read_reference(
 ) -> Reference:
     """Read all recordings for one front end: see `read_references`.
 
-    Raises InputError where fewer than 20 sounds are left; copies are used, but do not count there.
+    Raises InputError where fewer than 20 sounds are left.
     """
     reference = read_references(found, [front_end], segmentation, jobs, progress, cluster, room)[0]
     refuse_too_few(reference, found, segmentation)
@@ -119,7 +117,7 @@ def read_references(
             if not collected[0].files:
                 import_ahead()  # not sooner: no reader must be forked in the middle of an import
             for one, file in zip(cycle(collected), part, strict=False):
-                one.add(file)
+                one.add(paths[len(one.files)], file)
             progress("reading", len(collected[0].files), len(paths))
     return tuple(one.reference(paths, found) for one in collected)
 
@@ -130,10 +128,18 @@ class _Collected:
     def __init__(self, front_end: FrontEnd) -> None:
         self._rows = Collector(front_end.n_features)
         self._lowest_hz = min(FRONT_ENDS[front_end.name].rates_hz)
+        self._first: dict[bytes, str] = {}
         self.files: list[ReadFile] = []
 
-    def add(self, read: ReadFile) -> None:
-        """Take in one file; its features lie elsewhere then."""
+    def add(self, path: str, read: ReadFile) -> None:
+        """Take in one file; its features lie elsewhere then.
+
+        A copy would be evidence twice, and held out it would be known from its original.
+        """
+        if read.skipped is None:
+            first = self._first.setdefault(read.sound, path)
+            if first != path:
+                read = ReadFile(rate_hz=read.rate_hz, skipped=f"a copy of {shown(first)}")
         self._rows.add(read.features)
         self.files.append(replace(read, features=NO_FEATURES))
 
@@ -160,7 +166,6 @@ def _reference(
         skipped=skipped,
         clipped=tuple(shown(path) for path, read in used if read.clipped),
         ignored_files=found.ignored,
-        original=_first_alike(names, digests),
         cut=sum(read.is_cut for _, read in used),
         digest=hashlib.sha256(b"".join(digests)).hexdigest(),
         snr_range_db=(min(snr_db), max(snr_db)) if snr_db else None,
@@ -202,24 +207,14 @@ def _task_size(n: int, segmentation: Segmentation) -> int:
     return 1 if segmentation.mode == "continuous" else max(1, min(_MOST_IN_A_TASK, n // 16))
 
 
-def _first_alike(names: Sequence[str], digests: Sequence[bytes]) -> tuple[str, ...]:
-    """Of each recording the first one whose file is the same."""
-    first: dict[bytes, str] = {}
-    return tuple(
-        first.setdefault(digest, name) for name, digest in zip(names, digests, strict=True)
-    )
-
-
 def _each_file_once(paths: Iterable[str]) -> list[str]:
     """Sorted; a file that is found in two ways is one recording."""
     return sorted({os.path.realpath(path): path for path in sorted(paths, reverse=True)}.values())
 
 
 def refuse_too_few(reference: Reference, found: FoundFiles, segmentation: Segmentation) -> None:
-    """Raise InputError for fewer than 20 sounds; copies of others do not count."""
-    is_copy = np.array(list(map(ne, reference.names, reference.original)), bool)
-    n = int(np.count_nonzero(~is_copy[reference.recording])) if len(is_copy) else 0
-    copies, mode, skipped = int(is_copy.sum()), segmentation.mode, reference.skipped
+    """Raise InputError for fewer than 20 sounds."""
+    n, mode, skipped = len(reference.recording), segmentation.mode, reference.skipped
     if n >= FEWEST:
         return
     what = "recordings" if mode == "event" else "windows"
@@ -230,7 +225,4 @@ def refuse_too_few(reference: Reference, found: FoundFiles, segmentation: Segmen
     if skipped:
         listed = "; ".join(f"{name}: {reason}" for name, reason in skipped[:5])
         hint = f"Skipped {len(skipped):,}: {listed}{' …' if len(skipped) > 5 else ''}"
-    if copies:
-        alike = f"{copies:,} more {'is a copy' if copies == 1 else 'are copies'} of these."
-        hint = f"{alike} {hint}".strip()
     raise InputError(sentence, hint)

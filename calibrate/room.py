@@ -65,6 +65,10 @@ class Room:
             return self
         return replace(self, part_of=dict(zip(paths, folds, strict=True)), n_parts=n_parts)
 
+    def parts_of(self, paths: Sequence[str]) -> list[int | None]:
+        """Which part each recording hears; None for all of it."""
+        return [self.part_of.get(path) for path in paths]
+
     def around(
         self, samples: Samples, path: str | os.PathLike[str], sound: Samples | None = None
     ) -> Samples:

@@ -126,11 +126,9 @@ class ModelCard:
     """Empty where every recording is a group by itself."""
     folds: int
     skipped: tuple[tuple[str, str], ...]
-    """Name and reason."""
+    """Name and reason; copies of other recordings among them."""
     clipped: tuple[str, ...]
     ignored_files: int
-    identical: int
-    """Recordings whose file equals another one's, byte by byte."""
     cut: int
     """Recordings of which only the beginning was used."""
     reference_digest: str
@@ -162,6 +160,7 @@ def card_from(described: dict[str, Any]) -> ModelCard:
     Raises KeyError or TypeError where it is of another version.
     """
     card = _with_tuples(described)
+    card.pop("identical", None)  # older models counted copies, which they used
     card["skipped"] = tuple((name, reason) for name, reason in described["skipped"])
     card["false_alarms"] = tuple(FalseAlarms(**row) for row in described["false_alarms"])
     card["alarm_rates"] = tuple(AlarmRate(**row) for row in described.get("alarm_rates", ()))

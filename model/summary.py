@@ -67,8 +67,6 @@ def _made_of(detector: Detector) -> list[str]:
             )
         )
         lines.append(_row("", "beginning is used. For a steady sound: --mode continuous"))
-    if card.identical:
-        lines.append(_row("", f"copies, kept in the group of their original: {card.identical:,}"))
     if card.ignored_files:
         lines.append(_row("", f"other or hidden files passed over: {card.ignored_files:,}"))
     groups = f"{card.groups:,}, {card.group_rule}; held out in {card.folds} folds"

@@ -59,7 +59,6 @@ def reference_of(names: Sequence[str], features: Features) -> Reference:
         skipped=(),
         clipped=(),
         ignored_files=0,
-        original=tuple(names),
         cut=0,
         digest="",
         snr_range_db=None,

@@ -134,13 +134,14 @@ def test_a_rate_beyond_the_reference_is_refused(
 def test_two_identical_recordings_are_told(
     calibrated: Run, tmp_path: Path, write_words: Words
 ) -> None:
-    """A copy is used, and the summary says that there is one."""
+    """A copy counts once, and the summary says which file is one."""
     paths = write_words(tmp_path / "words", 20)
     (tmp_path / "words" / "copy.wav").write_bytes(paths[0].read_bytes())
     done = calibrated(tmp_path / "words")
     assert done.returncode == 0
-    assert "21 used" in done.stdout
-    assert "cop" in done.stdout.split("groups")[0]
+    assert "20 used, 1 skipped" in done.stdout
+    assert f"{paths[0]}: a copy of {tmp_path / 'words' / 'copy.wav'}" in done.stdout
+    assert "1 in 21)" in done.stdout
 
 
 def test_a_folder_and_its_copy_are_told_as_copies(
@@ -151,8 +152,7 @@ def test_a_folder_and_its_copy_are_told_as_copies(
     shutil.copytree(tmp_path / "a", tmp_path / "b")
     done = calibrated(tmp_path / "a", tmp_path / "b")
     assert done.returncode == 0, done.stderr
-    assert "40 used" in done.stdout
-    assert "copies, kept in the group of their original: 20" in done.stdout
+    assert "20 used, 20 skipped" in done.stdout
     assert "20, each recording by itself" in done.stdout
 
 
@@ -163,11 +163,12 @@ def test_copies_do_not_make_a_reference_large_enough(
     paths = write_words(tmp_path / "words", 19)
     shutil.copy(paths[0], tmp_path / "words" / "copy.wav")
     assert "19 usable recordings are too few" in (said := refused(tmp_path / "words"))
-    assert "1 more is a copy" in said
+    assert "a copy of" in said
     (tmp_path / "one").mkdir()
     for i in range(30):
         shutil.copy(paths[0], tmp_path / "one" / f"{i}.wav")
-    assert "29 more are copies" in refused(tmp_path / "one")
+    assert "1 usable recordings are too few" in (said := refused(tmp_path / "one"))
+    assert "Skipped 29" in said
 
 
 def test_only_a_model_is_ever_replaced(

@@ -13,8 +13,9 @@ import soundfile
 from numpy.typing import NDArray
 
 from calibrate.fitting import Settings, calibrate
-from calibrate.groups import check_group_pattern, group_recordings, group_reference
+from calibrate.groups import check_group_pattern, group_recordings
 from calibrate.reference import Reference, read_reference
+from calibrate.room import Room
 from model.errors import InputError
 from model.features import Spectrum
 from model.files import find_recordings
@@ -23,10 +24,12 @@ from model.segment import Segmentation
 CONTINUOUS = Segmentation("continuous", 1.0, 0.5)
 
 
-def read(folder: Path, cut: Segmentation | None = None, jobs: int = 1) -> Reference:
+def read(
+    folder: Path, cut: Segmentation | None = None, jobs: int = 1, room: Room | None = None
+) -> Reference:
     """Read a folder as calibration does."""
-    found = find_recordings([str(folder)])
-    return read_reference(found, Spectrum(), cut or Segmentation(), jobs, lambda *_: None)
+    found, cut = find_recordings([str(folder)]), cut or Segmentation()
+    return read_reference(found, Spectrum(), cut, jobs, lambda *_: None, room=room)
 
 
 def test_sixes_are_grouped_by_speaker(sixes: Reference) -> None:
@@ -82,7 +85,7 @@ def test_a_bad_recording_is_listed_and_the_rest_is_used(
     write_words: Callable[..., list[Path]],
     make_word: Callable[..., NDArray[np.float32]],
 ) -> None:
-    """Every kind of bad file has its reason; clipped and identical ones are used and told."""
+    """Every kind of bad file has its reason; clipped ones are used and told."""
     good = write_words(tmp_path, 22)
     word = make_word(99)
     (tmp_path / "text.wav").write_text("six")
@@ -115,10 +118,10 @@ def test_a_bad_recording_is_listed_and_the_rest_is_used(
         "constant.wav": "digital zero",
         "silent.wav": "silent",
         "nan.wav": "not finite",
+        good[0].name: f"a copy of {tmp_path / 'copy.wav'}",
     }
     assert [Path(name).name for name in reference.clipped] == ["clipped.wav"]
-    assert len(reference.names) == len(reference.features) == 24
-    assert sum(a != b for a, b in zip(reference.names, reference.original, strict=True)) == 1
+    assert len(reference.names) == len(reference.features) == 23
     assert reference.ignored_files == 1
     assert np.isfinite(reference.features[:]).all()
 
@@ -198,16 +201,19 @@ def test_the_conditions_of_the_reference_are_known(
     assert known[1] > 20
 
 
-def test_a_copy_is_never_in_another_fold_than_its_original(
-    tmp_path: Path, write_words: Callable[..., list[Path]]
+@pytest.mark.parametrize("suffix", [".flac", ".wav"])
+def test_the_same_samples_count_once_in_whatever_file(
+    tmp_path: Path, write_words: Callable[..., list[Path]], suffix: str
 ) -> None:
-    """A copy joins the group of its original, even where its name says another group."""
+    """A copy elsewhere, be it in another format, is no further recording, also in a room."""
     paths = write_words(tmp_path, 24)
-    copy = tmp_path / "zz" / "copy.wav"
+    copy = tmp_path / "zz" / f"copy{suffix}"
     copy.parent.mkdir()
-    copy.write_bytes(paths[3].read_bytes())
-    reference = read(tmp_path)
-    groups = dict(
-        zip(reference.names, group_reference(reference).of_recording, strict=True),
-    )
-    assert groups[str(copy)] == groups[str(paths[3])]
+    samples, rate_hz = soundfile.read(paths[3], dtype="int16")
+    soundfile.write(copy, np.column_stack([samples, samples]), rate_hz)
+    noise = np.random.default_rng(0).normal(size=8 * rate_hz).astype(np.float32)
+    for room in (None, Room("room", 0.01 * noise, rate_hz, "")):
+        reference = read(tmp_path, room=room)
+        assert reference.names == tuple(map(str, paths))
+        assert reference.skipped == ((str(copy), f"a copy of {paths[3]}"),)
+        assert len(reference.features) == len(reference.recording) == 24

@@ -181,6 +181,19 @@ def test_the_page_finds_the_recordings_as_they_were_heard(
         room_of(replace(detector.card, room=None), str(room_file))
 
 
+def test_a_recording_that_cannot_be_used_moves_no_other_to_another_part(
+    words_folder: Path, room_file: Path, tmp_path: Path
+) -> None:
+    """Each fold hears its own part of the room, whatever was skipped before it in the order."""
+    (tmp_path / "0.wav").write_text("no audio")
+    paths = [str(tmp_path / "0.wav"), str(words_folder)]
+    room = read_room(str(room_file), 15.0, 42)
+    detector = calibrate(paths, Settings(features="mel", maps=False, room=room))
+    assert len(detector.card.skipped) == 1
+    heard = listen(detector, paths, False, lambda *_: None, room)
+    assert (heard.missing, heard.changed, len(heard.curves)) == (0, 0, 60)
+
+
 def test_a_room_can_come_through_a_pipe(
     in_a_room: tuple[Path, str], words_folder: Path, room_file: Path, tmp_path: Path
 ) -> None:
