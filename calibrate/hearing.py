@@ -1,7 +1,9 @@
 """What a model can hear: held-out sounds, damaged on purpose, scored by who did not hear them.
 
 The detector of a sound's own fold scores what was done to it, and its p is ranked among the
-held-out scores of the other folds, as in the table of false alarms.
+held-out scores of the other folds, as in the table of false alarms. A damage is found where the
+sound alarms with it and does not without: what alarms anyway says nothing of the damage, and a
+front end that alarms often does not seem to hear much.
 """
 
 from __future__ import annotations
@@ -43,7 +45,7 @@ class Heard:
 
     hearing: Hearing
     found: NDArray[np.bool_]
-    """Shape `(sounds, damages at all strengths)`."""
+    """Which sounds alarm damaged and not undamaged, `(sounds, damages at all strengths)`."""
 
 
 @dataclass(frozen=True)
@@ -194,11 +196,12 @@ def _read_window(sound: _Sound, rate_hz: int, segmentation: Segmentation) -> Sam
 
 
 def _heard(fitted: Fitted, places: list[int], rows: list[list[Features | None]]) -> Heard:
-    found = np.zeros((len(places), _VERSIONS + 1), bool)
+    alarms = np.zeros((len(places), _VERSIONS + 1), bool)
     fold_of = fitted.held_out_folds[places]
     for fold in np.unique(fold_of).tolist():
         inside = np.flatnonzero(fold_of == fold).tolist()
-        found[inside] = _found(fitted, fold, [rows[i] for i in inside])
+        alarms[inside] = _alarms(fitted, fold, [rows[i] for i in inside])
+    undamaged, found = alarms[:, -1], alarms[:, :-1] & ~alarms[:, -1:]
     damages, column = [], 0
     for damage in DAMAGES:
         shares = found[:, column : column + len(damage.strengths)].mean(axis=0)
@@ -206,25 +209,25 @@ def _heard(fitted: Fitted, places: list[int], rows: list[list[Features | None]])
             DamageHeard(damage.name, damage.unit, damage.strengths, tuple(shares.tolist()))
         )
         column += len(damage.strengths)
-    undamaged = float(found[:, -1].mean())
-    return Heard(Hearing(len(places), fitted.rate, undamaged, tuple(damages)), found[:, :-1])
+    hearing = Hearing(len(places), fitted.rate, float(undamaged.mean()), tuple(damages))
+    return Heard(hearing, found)
 
 
-def _found(fitted: Fitted, fold: int, rows: list[list[Features | None]]) -> NDArray[np.bool_]:
+def _alarms(fitted: Fitted, fold: int, rows: list[list[Features | None]]) -> NDArray[np.bool_]:
     """Which versions of a fold's sounds are anomalous to who did not hear it, `(sounds, versions)`.
 
-    A version without a signal is not scored: not found.
+    A version without a signal is not scored: no alarm.
     """
     scores, outside = fitted.held_out.scores, fitted.held_out_folds != fold
     others = Conformity(scores.isolation[outside], scores.reconstruction[outside])
     # Four fifths of few recordings cannot promise quite what all of them can.
     rate = max(fitted.rate, others.smallest_p)
     there = np.array([[version is not None for version in row] for row in rows])
-    found = np.zeros(there.shape, bool)
+    alarms = np.zeros(there.shape, bool)
     features = [version for row in rows for version in row if version is not None]
     if features:
         all_of_them = np.arange(len(features))
         with one_core_each():
             known = known_scores(np.array(features), all_of_them, fitted.without[fold])
-        found[there] = others.p_values(*known).joint <= rate
-    return found
+        alarms[there] = others.p_values(*known).joint <= rate
+    return alarms

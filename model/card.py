@@ -48,7 +48,7 @@ class DamageHeard:
     strengths: tuple[float, ...]
     """From weak to strong."""
     found: tuple[float, ...]
-    """Share of the damaged sounds that are anomalous, by strength."""
+    """Share of the sounds that are anomalous damaged and not undamaged, by strength."""
 
     @property
     def half_from(self) -> float | None:

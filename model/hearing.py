@@ -16,8 +16,8 @@ def describe_hearing(card: ModelCard) -> list[str]:
         TITLE,
         f"  {'damage':<24}{'strength: found':<38}{'half from':>9}",
         *(_row(row) for row in hearing.damages),
-        f"  {hearing.sounds:,} sounds; undamaged, {_percent(hearing.undamaged)} of them alarm. "
-        f"Found: p up to {hearing.rate:.2g}",
+        f"  found: p up to {hearing.rate:.2g} with the damage, and not without it",
+        f"  {hearing.sounds:,} sounds, of which {_percent(hearing.undamaged)} alarm undamaged",
         "  dB: relative to the sound's own level",
     ]
 
