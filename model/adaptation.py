@@ -15,8 +15,9 @@ import numpy as np
 
 from model.card import Adaptation
 from model.conformity import Conformity
-from model.detector import ANOMALOUS, Detector, Score
+from model.detector import Detector, Score
 from model.errors import InputError
+from model.known import recognise, scores_of
 
 FEWEST = 20
 
@@ -29,26 +30,27 @@ def sounds_needed(rate: float) -> int:
 def adapted(detector: Detector, scores: Sequence[Score], source: str, created: str) -> Detector:
     """The detector with held-out scores of these sounds; the reference's are kept beside them.
 
-    Sounds that were not scored are left out. Raises InputError for fewer than it takes to keep the
-    detector's false-alarm rate.
+    Left out are sounds that were not scored, copies, and what the detector was fitted on. Raises
+    InputError for fewer than it takes to keep the detector's false-alarm rate.
     """
-    scored = [score for score in scores if score.p is not None]
-    needed = sounds_needed(detector.false_alarm_rate)
-    if len(scored) < needed:
-        what = "windows" if detector.segmentation.mode == "continuous" else "sounds"
+    usable = recognise(detector, scores).can_be_ranked_among
+    pairs = zip(scores, usable.tolist(), strict=True)
+    taken = [score for score, is_usable in pairs if is_usable and score.p is not None]
+    rate, reference = detector.false_alarm_rate, detector.original or detector.conformity
+    if len(taken) < (needed := sounds_needed(rate)):
         raise InputError(
-            f"{len(scored):,} scored {what} are too few to adapt to: a false-alarm rate of "
-            f"{detector.false_alarm_rate:.2g} takes at least {needed:,}.",
-            "Listen longer: --seconds. Nothing was changed.",
+            f"{len(taken):,} different {detector.sounds} are too few to adapt to: a false-alarm "
+            f"rate of {rate:.2g} takes at least {needed:,}.",
+            "Nothing was changed. Give more of them, or listen longer: --seconds.",
         )
-    isolation = np.array([score.isolation_score for score in scored], np.float64)
-    reconstruction = np.array([score.reconstruction_error for score in scored], np.float64)
-    before = sum(score.verdict == ANOMALOUS for score in scored)
-    made = Adaptation(created, len(scored), before, detector.false_alarm_rate, source)
+    conformity = Conformity(*scores_of(taken))
+    by_reference = reference.p_values(conformity.isolation, conformity.reconstruction).joint
+    alarms = int(np.count_nonzero(by_reference <= rate))
+    made = Adaptation(created, len(taken), alarms, rate, source)
     return replace(
         detector,
-        conformity=Conformity(isolation, reconstruction),
-        original=detector.original or detector.conformity,
+        conformity=conformity,
+        original=reference,
         card=replace(detector.card, adaptation=made),
     )
 
@@ -78,11 +80,10 @@ def describe_adaptation(detector: Detector) -> list[str]:
     made = detector.card.adaptation
     if made is None:
         return []
-    what = "windows" if detector.segmentation.mode == "continuous" else "sounds"
     kept = 0 if detector.original is None else detector.original.n
     return [
-        f"p is the rank among {made.sounds:,} {what} of {made.source}, heard {made.created}, "
-        f"of which {made.alarms_before:,} alarmed before",
+        f"p is the rank among {made.sounds:,} {detector.sounds} of {made.source}, heard "
+        f"{made.created}, of which {made.alarms_before:,} alarmed by the scores of the reference",
         f"the tables above and below tell of the {kept:,} of the reference, whose scores are "
         "kept: offkey check MODEL --forget goes back to them",
     ]

@@ -102,7 +102,7 @@ class Adaptation:
     sounds: int
     """Windows in continuous mode."""
     alarms_before: int
-    """So many of them were anomalous by the scores of the reference."""
+    """So many of them are anomalous by the scores of the reference, whatever was adapted before."""
     rate: float
     """At this largest p."""
     source: str

@@ -137,10 +137,13 @@ def check_false_alarm_rate(asked: float | None) -> None:
         raise InputError(f"A false-alarm rate of {asked:g} is not between 0 and 1.")
 
 
-def resolve_false_alarm_rate(asked: float | None, n: int) -> float:
+def resolve_false_alarm_rate(
+    asked: float | None, n: int, sounds: str = "reference sounds", more: str = "recordings"
+) -> float:
     """The rate in force with `n` held-out sounds: 0.01 unless asked, never below `1 / (n + 1)`.
 
-    Raises InputError for a rate that was asked for and that `n` sounds cannot promise.
+    Raises InputError for a rate that was asked for and that `n` sounds cannot promise; it says what
+    they are, `sounds`, and what it takes more of.
     """
     smallest = 1 / (n + 1)
     if asked is None:
@@ -149,9 +152,9 @@ def resolve_false_alarm_rate(asked: float | None, n: int) -> float:
     if asked < smallest:
         needed = math.ceil(1 / asked - 1e-9) - 1
         raise InputError(
-            f"{n:,} reference sounds cannot promise a false-alarm rate of {asked:g}; "
+            f"{n:,} {sounds} cannot promise a false-alarm rate of {asked:g}; "
             f"the smallest is {smallest:.2g}.",
-            f"It takes at least {needed:,} recordings.",
+            f"It takes at least {needed:,} {more}.",
         )
     return asked
 

@@ -94,6 +94,24 @@ class Detector:
         """Scores that alone make a segment anomalous at the false-alarm rate."""
         return self.conformity.thresholds(self.false_alarm_rate)
 
+    @property
+    def sounds(self) -> str:
+        """What it scores one by one, in a word."""
+        return "windows" if self.segmentation.mode == "continuous" else "sounds"
+
+    @property
+    def held_out_sounds(self) -> str:
+        """Among which it ranks, in words."""
+        if self.original is None:
+            return f"reference {self.sounds}"
+        return f"{self.sounds} that it was adapted to"
+
+    @property
+    def takes_more(self) -> str:
+        """What a smaller p takes more of, in a word."""
+        is_recordings = self.original is None and self.segmentation.mode == "event"
+        return "recordings" if is_recordings else self.sounds
+
     def with_false_alarm_rate(self, asked: float | None) -> Detector:
         """The same detector at another rate, or itself for None.
 
@@ -101,7 +119,9 @@ class Detector:
         """
         if asked is None:
             return self
-        rate = resolve_false_alarm_rate(asked, self.conformity.n)
+        rate = resolve_false_alarm_rate(
+            asked, self.conformity.n, self.held_out_sounds, self.takes_more
+        )
         return replace(self, false_alarm_rate=rate)
 
     def score(self, segment: Segment) -> Score:

@@ -173,8 +173,7 @@ def _promise(detector: Detector) -> list[str]:
         ),
     ]
     if rate > 0.01 and rate == detector.conformity.smallest_p:
-        sounds = "windows" if continuous else "recordings"
-        lines.append(_row("", f"99 {sounds} or more would allow the usual 0.01"))
+        lines.append(_row("", f"99 {detector.takes_more} or more would allow the usual 0.01"))
     return (
         lines
         + (_alarms(detector) if continuous else [])

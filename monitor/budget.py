@@ -76,8 +76,8 @@ class AlarmBudget:
         )
         if not found.is_kept:
             self._tell(
-                f"The reference is too small to promise {_number(self._asked)} alarms an hour: it "
-                f"takes more than {found.needed:,} windows, and it has {detector.conformity.n:,}."
+                f"{detector.conformity.n:,} {detector.held_out_sounds} are too few to promise "
+                f"{_number(self._asked)} alarms an hour: it takes more than {found.needed:,}."
             )
 
     def _say(self, detector: Detector, how_known: str) -> None:
@@ -88,10 +88,9 @@ class AlarmBudget:
         )
         if self.rate <= smallest + _NEARLY and self._asked / per_hour < smallest - _NEARLY:
             sentence += (
-                f" The reference is too small to promise that: expect "
-                f"{_number(per_hour * smallest)}; it takes "
-                f"{recordings_needed(self._asked, per_hour):,} recordings, and it has "
-                f"{detector.conformity.n:,}."
+                f" {detector.conformity.n:,} {detector.held_out_sounds} are too few to promise "
+                f"that: expect {_number(per_hour * smallest)}; it takes "
+                f"{recordings_needed(self._asked, per_hour):,} {detector.takes_more}."
             )
         elif self._asked / per_hour > LARGEST_RATE:
             sentence += " No rate above that is used: fewer alarms than the budget allows."

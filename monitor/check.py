@@ -49,7 +49,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What normal sounds of the site say of a model."""
+    """What normal sounds of the site say of a model, those that it does not know yet."""
 
     scored: int
     not_scored: int

@@ -13,6 +13,7 @@ from monitor.options import PATH, model_argument, parse_speed, rate_option
 
 if TYPE_CHECKING:
     from model.detector import Detector, Score
+    from model.known import Known
     from monitor.check import Agreement, SiteSound
     from monitor.sinks import Sink
 
@@ -38,6 +39,7 @@ def check(model: str, files: tuple[str, ...], **options: Any) -> None:
     Let the sound be as it should for a minute at the microphone, or give FILES of it: one up to the
     model's duration is one sound, in a longer one sounds are found as the monitor finds them.
     """
+    from model.known import recognise
     from model.storage import read_model
     from monitor import check_words
     from monitor.check import measure
@@ -51,8 +53,14 @@ def check(model: str, files: tuple[str, ...], **options: Any) -> None:
     sounds, source = _from_files(files, detector) if files else _live(detector, options)
     scores = [sound.score for sound in sounds]
     _refuse_nothing(scores, files)
-    found = measure(detector, sounds)
-    click.echo("\n".join(check_words.describe(found, detector, model, files)))
+    known = recognise(detector, scores)
+    _refuse_known(scores, known)
+    new = [sound for sound, is_new in zip(sounds, known.is_new, strict=True) if is_new]
+    found = measure(detector, new)
+    lines = check_words.describe(found, known, detector)
+    if not options["adapt"]:
+        lines += check_words.what_to_do(found, detector, model, files)
+    click.echo("\n".join(lines))
     if options["adapt"]:
         _adapt(model, detector, scores, found, source)
 
@@ -81,6 +89,19 @@ def _refuse_nothing(scores: Sequence[Score], files: Sequence[str]) -> None:
     why = f" What was there could not be scored: {', '.join(reasons)}." if reasons else ""
     hint = "" if files else "Let the sound come as usual while it listens, or listen longer."
     raise InputError(f"Nothing that can be scored was heard.{why}", hint)
+
+
+def _refuse_known(scores: Sequence[Score], known: Known) -> None:
+    from model.errors import InputError
+    from monitor.check_words import known_ones
+
+    pairs = zip(scores, known.is_new, strict=True)
+    if any(is_new and score.p is not None for score, is_new in pairs):
+        return
+    raise InputError(
+        f"Nothing new was heard: {known_ones(known)}.",
+        "Whether the model's promise holds, other sounds can tell, as they should be.",
+    )
 
 
 def _live(detector: Detector, options: dict[str, Any]) -> tuple[list[SiteSound], str]:
@@ -186,7 +207,7 @@ def _adapt(
             "Check the new model.",
         )
     made = write_model(path, adapted(stored, scores, source, now))
-    click.echo("\n" + "\n".join(compare(found, detector.thresholds, made, path)))
+    click.echo("\n" + "\n".join(compare(found, detector, made, path)))
 
 
 def _forget(path: str) -> None:

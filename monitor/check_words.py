@@ -7,12 +7,14 @@ import shlex
 import textwrap
 from collections.abc import Sequence
 
+import numpy as np
+
 from model.adaptation import sounds_needed
-from model.conformity import Thresholds
 from model.detector import Detector
 from model.errors import shown
+from model.known import Known
 from model.summary import error_text
-from monitor.check import OFTEN, SURE, Agreement, Share, advice
+from monitor.check import FEWEST_TO_TEST, OFTEN, SURE, Agreement, Share, advice
 
 _WIDTH = 80
 _MEANS = {
@@ -20,25 +22,22 @@ _MEANS = {
     "too few": "Nothing speaks against the model, but these {what} are too few to be sure.",
     "background": "There is more noise here than in the reference: its promise is not to be relied "
     "on.",
-    "odder": "Normal {what} here are odder than those of the reference: the promise does not hold.",
-    "differs": "Normal {what} here are odder on the whole than those of the reference, but do not "
-    "alarm more often than promised.",
-    "alike": "Normal {what} here are less odd than those of the reference: few alarm, and odd ones "
-    "may be missed.",
+    "odder": "Normal {what} here are odder than the {known}: the promise does not hold.",
+    "differs": "Normal {what} here are odder on the whole than the {known}, but do not alarm more "
+    "often than promised.",
+    "alike": "Normal {what} here are less odd than the {known}: few alarm, and odd ones may be "
+    "missed.",
 }
 
 
-def describe(
-    found: Agreement, detector: Detector, path: str, files: Sequence[str] = ()
-) -> list[str]:
-    """Lines for a person, 80 characters wide at most, but for commands; `files` is what was heard.
-
-    Without files it was a microphone.
-    """
-    what = _what(detector)
+def describe(found: Agreement, known: Known, detector: Detector) -> list[str]:
+    """What was found, 80 characters wide at most; of those sounds alone that are not `known`."""
+    what = detector.sounds
     lines = _rows("heard", _heard(found, what))
+    if not known.is_new.all():
+        lines += _rows("left out", f"{known_ones(known)}: nothing can be told by these")
     lines += _rows("alarms", _alarms(found, what))
-    lines += _rows("p-values", _spread(found, what))
+    lines += _rows("p-values", _spread(found, detector))
     if found.bands:
         lines += _rows("differs", f"larger errors than in the reference: {', '.join(found.bands)}")
     for share, how in ((found.noisier, "less"), (found.quieter, "more")):
@@ -48,28 +47,51 @@ def describe(
                 f"{_of(share)} stand out from the background by {how} than anything in the "
                 "reference",
             )
-    kind = advice(found)
-    lines += ["", *textwrap.wrap(_MEANS[kind].format(what=what), _WIDTH)]
-    return lines + _what_to_do(kind, found, path, files, what)
+    means = _MEANS[advice(found)].format(what=what, known=detector.held_out_sounds)
+    return [*lines, "", *textwrap.wrap(means, _WIDTH)]
 
 
-def compare(before: Agreement, old: Thresholds, new: Detector, path: str) -> list[str]:
-    """What adapting changed, and the way back."""
-    what, now = _what(new), new.thresholds
+def known_ones(known: Known) -> str:
+    """How many sounds are known and from where, in words."""
+    copies, learnt, adapted = (int(np.count_nonzero(mask)) for mask in known)
+    parts = [f"{copies:,} {'copy' if copies == 1 else 'copies'}"] if copies else []
+    parts += [f"{learnt:,} that the model learnt from"] if learnt else []
+    parts += [f"{adapted:,} that it was adapted to"] if adapted else []
+    return ", ".join(parts)
+
+
+def compare(before: Agreement, old: Detector, new: Detector, path: str) -> list[str]:
+    """What adapting changed, and the way back; where it was adapted before, the reference too."""
+    what, made = new.sounds, new.card.adaptation
+    assert made is not None and new.original is not None  # it has just been adapted
     alarms = int((new.conformity.reference_p() <= new.false_alarm_rate).sum())
-    return [
-        f"{'adapted':<12}p is now the rank among these {before.scored:,} {what}",
-        f"{'':<12}{'before':<22}after",
-        f"{'alarms':<12}{_of(before.alarms):<22}{alarms:,} of {before.scored:,}, each ranked among "
-        "all",
-        f"{'isolation':<12}{f'from {old.isolation_score:+.3f} on':<22}"
-        f"from {now.isolation_score:+.3f} on",
-        f"{'error':<12}{f'from {error_text(old.reconstruction_error)} on':<22}"
-        f"from {error_text(now.reconstruction_error)} on",
-        "",
-        "What was odd here while it listened now counts as normal. The scores of the",
-        f"reference are kept. To go back: offkey check {_word(path)} --forget",
+    columns = [
+        ("before", _of(before.alarms), old.thresholds),
+        ("after", f"{alarms:,} of {made.sounds:,}", new.thresholds),
     ]
+    if old.original is not None:
+        by_reference = new.original.thresholds(new.false_alarm_rate)
+        text = f"{made.alarms_before:,} of {made.sounds:,}"
+        columns.insert(0, ("by the reference", text, by_reference))
+    names, counts, limits = zip(*columns, strict=True)
+    isolation = [f"from {one.isolation_score:+.3f} on" for one in limits]
+    errors = [f"from {error_text(one.reconstruction_error)} on" for one in limits]
+    return [
+        f"{'adapted':<12}p is now the rank among these {made.sounds:,} {what}",
+        _columns("", names),
+        _columns("alarms", counts),
+        _columns("isolation", isolation),
+        _columns("error", errors),
+        "",
+        f"After: each is ranked among all of them, itself included. How often new {what}",
+        "alarm, others can tell. What was odd here while it listened counts as normal",
+        "from now on. The scores of the reference are kept. To go back:",
+        f"  offkey check {_word(path)} --forget",
+    ]
+
+
+def _columns(label: str, cells: Sequence[str]) -> str:
+    return f"{label:<12}{''.join(f'{cell:<22}' for cell in cells)}".rstrip()
 
 
 def _heard(found: Agreement, what: str) -> str:
@@ -95,11 +117,13 @@ def _alarms(found: Agreement, what: str) -> str:
     return text
 
 
-def _spread(found: Agreement, what: str) -> str:
+def _spread(found: Agreement, detector: Detector) -> str:
     if not found.can_test:
-        return f"{found.scored:,} {what} are too few to see how they are spread; it takes 10"
+        few = f"{found.scored:,} {detector.sounds}"
+        return f"{few} are too few to see how they are spread; it takes {FEWEST_TO_TEST}"
     test = f"Kolmogorov-Smirnov: distance {found.distance:.2f}, by chance {_chance(found.test_p)}"
-    return f"{'not spread' if found.test_p < SURE else 'spread'} as in the reference ({test})"
+    spread = "not spread" if found.test_p < SURE else "spread"
+    return f"{spread} as the {detector.held_out_sounds} are ({test})"
 
 
 def _chance(p: float) -> str:
@@ -108,10 +132,11 @@ def _chance(p: float) -> str:
     return f"{100 * p:.0f} in 100" if p >= 0.1 else f"{100 * p:.2g} in 100"
 
 
-def _what_to_do(
-    kind: str, found: Agreement, path: str, files: Sequence[str], what: str
+def what_to_do(
+    found: Agreement, detector: Detector, path: str, files: Sequence[str] = ()
 ) -> list[str]:
-    model = _word(path)
+    """Next steps, with their commands; none where the promise holds."""
+    kind, model, what = advice(found), _word(path), detector.sounds
     if kind == "nothing":
         return []
     if kind == "too few" and files:
@@ -150,10 +175,6 @@ def _hundred(share: float) -> str:
     """In a hundred, with a digit after the point where it is small."""
     percent = 100 * share
     return f"{percent:.0f}" if percent >= 10 else f"{percent:.1f}".removesuffix(".0")
-
-
-def _what(detector: Detector) -> str:
-    return "windows" if detector.segmentation.mode == "continuous" else "sounds"
 
 
 def _word(path: str) -> str:

@@ -67,7 +67,7 @@ class Control(Teaching):
         if asked is None:
             smallest = detector.conformity.smallest_p
             self.warn(
-                f"{detector.conformity.n:,} reference sounds cannot promise fewer false alarms "
+                f"{detector.conformity.n:,} {detector.held_out_sounds} cannot promise fewer alarms "
                 f"than p ≤ {words.p_text(smallest)}."
                 if steps < 0
                 else "More alarms than that would be of no use."

@@ -104,16 +104,26 @@ def demo_reference(root: Path) -> Path:
     return root / "monitor" / "demo" / "reference"
 
 
-@pytest.fixture(scope="session")
-def noisy(tmp_path_factory: pytest.TempPathFactory, demo_reference: Path) -> Path:
-    """The demo's recordings in noise, 5 dB below them: normal sounds of a loud place."""
-    folder = tmp_path_factory.mktemp("noisy")
-    rng = np.random.default_rng(7)
-    for path in sorted(demo_reference.glob("*.flac")):
+def in_noise(reference: Path, folder: Path, seed: int) -> Path:
+    """Copy recordings into a folder, in noise 5 dB below them."""
+    rng = np.random.default_rng(seed)
+    for path in sorted(reference.glob("*.flac")):
         samples, rate_hz = soundfile.read(path, dtype="float32")
         noise = rng.normal(size=len(samples)) * np.sqrt(np.mean(samples**2)) * 10 ** (-5 / 20)
         soundfile.write(folder / path.name, samples + noise, rate_hz)
     return folder
+
+
+@pytest.fixture(scope="session")
+def noisy(tmp_path_factory: pytest.TempPathFactory, demo_reference: Path) -> Path:
+    """The demo's recordings in noise: normal sounds of a loud place."""
+    return in_noise(demo_reference, tmp_path_factory.mktemp("noisy"), 7)
+
+
+@pytest.fixture(scope="session")
+def noisy_again(tmp_path_factory: pytest.TempPathFactory, demo_reference: Path) -> Path:
+    """The same in other noise of the kind."""
+    return in_noise(demo_reference, tmp_path_factory.mktemp("noisy again"), 8)
 
 
 def test_check_says_where_the_promise_holds(
@@ -141,14 +151,14 @@ def test_check_says_what_to_expect_and_what_differs(
     done = run("check", model, noisy)
     said = done.stdout
     assert "in 100 instead of 1" in said
-    assert "not spread as in the reference" in said
+    assert "not spread as the reference sounds" in said
     assert "larger errors than in the reference" in said
     assert "--adapt" in said
     assert max(len(line) for line in said.splitlines() if not line.startswith("  off")) <= 80
 
 
 def test_adapting_keeps_the_promise_and_the_way_back(
-    run: Callable[..., Outcome], model: Path, noisy: Path
+    run: Callable[..., Outcome], model: Path, noisy: Path, noisy_again: Path
 ) -> None:
     """After --adapt the same place alarms as promised; --forget gives back the very same scores."""
     run("label", model, "0", "late hiss")
@@ -162,8 +172,12 @@ def test_adapting_keeps_the_promise_and_the_way_back(
     assert after.original is not None
     assert np.array_equal(after.original.isolation, before.conformity.isolation)
     assert np.array_equal(after.subspace.components, before.subspace.components)
-    again = run("check", model, noisy)
+    again = run("check", model, noisy_again)
     assert "promise holds" in again.stdout
+    assert "spread as the sounds that it was adapted to" in " ".join(again.stdout.split())
+    refused = run("check", model, noisy_again, "--false-alarm-rate", "0.001")
+    assert refused.returncode == 2
+    assert "240 sounds that it was adapted to cannot promise" in refused.stderr
     told = run("inspect", model)
     assert "adapted" in told.stdout
     ready = as_calibrated(after)
@@ -187,11 +201,68 @@ def test_too_few_sounds_are_not_adapted_to(
     assert model.read_bytes() == before
 
 
+def test_copies_are_no_further_sounds_to_adapt_to(
+    run: Callable[..., Outcome], model: Path, noisy: Path, tmp_path: Path
+) -> None:
+    """Thirty sounds four times over are thirty: too few, and the copies are told."""
+    (tmp_path / "site").mkdir()
+    for i in range(4):
+        for path in sorted(noisy.glob("*.flac"))[:30]:
+            shutil.copy(path, tmp_path / "site" / f"{i} {path.name}")
+    before = model.read_bytes()
+    done = run("check", model, tmp_path / "site", "--adapt")
+    assert done.returncode == 2
+    assert "30 sounds" in done.stdout
+    assert "90 copies" in done.stdout
+    assert "30 different sounds are too few" in done.stderr
+    assert model.read_bytes() == before
+
+
+def test_what_a_model_knows_tells_nothing_of_its_promise(
+    run: Callable[..., Outcome], model: Path, noisy: Path, demo_reference: Path
+) -> None:
+    """Its own recordings, and sounds that it was adapted to, are left out, alone refused."""
+    done = run("check", model, demo_reference)
+    assert done.returncode == 2
+    assert "Nothing new was heard: 240 that the model learnt from." in done.stderr
+    some = sorted(noisy.glob("*.flac"))[:120]
+    assert run("check", model, *some, *sorted(demo_reference.glob("*.flac")), "--adapt").stdout
+    assert read_model(model).conformity.n == 120
+    done = run("check", model, *some)
+    assert done.returncode == 2
+    assert "Nothing new was heard: 120 that it was adapted to." in done.stderr
+    done = run("check", model, noisy)
+    assert done.returncode == 0, done.stderr
+    assert "120 sounds" in done.stdout
+    assert "120 that it was adapted to: nothing can be told by these" in done.stdout
+
+
+def test_adapting_again_still_says_what_the_reference_thinks(
+    run: Callable[..., Outcome], model: Path, noisy: Path, noisy_again: Path
+) -> None:
+    """However often a model is adapted, how many alarm by its reference's scores stays known."""
+    run("check", model, noisy, "--adapt")
+    once = read_model(model).card.adaptation
+    done = run("check", model, noisy, noisy_again, "--adapt")
+    twice = read_model(model)
+    assert once is not None
+    assert twice.card.adaptation is not None
+    assert twice.conformity.n == 480
+    assert once.alarms_before > 20
+    assert twice.card.adaptation.alarms_before > 1.5 * once.alarms_before
+    said = done.stdout[done.stdout.index("\nadapted ") :]
+    assert f"{twice.card.adaptation.alarms_before} of 480" in said
+    assert "by the reference" in said
+    assert max(len(line) for line in said.splitlines() if not line.startswith("  off")) <= 80
+    told = " ".join(run("inspect", model).stdout.split())
+    assert f"{twice.card.adaptation.alarms_before} alarmed by the scores of the reference" in told
+
+
 def test_few_sounds_say_what_can_still_be_told(
-    run: Callable[..., Outcome], model: Path, demo_reference: Path
+    run: Callable[..., Outcome], model: Path, noisy: Path
 ) -> None:
     """Of a handful of sounds it says that they are too few, and how large the rate may be."""
-    done = run("check", model, *sorted(demo_reference.glob("*.flac"))[:6])
+    done = run("check", model, *sorted(noisy.glob("*.flac"))[:6])
     assert done.returncode == 0, done.stderr
     assert "too few" in done.stdout
     assert "95 % confidence" in done.stdout
