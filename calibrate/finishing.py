@@ -135,5 +135,7 @@ def _card(fitted: Fitted, ranked: Ranked, settings: Settings) -> ModelCard:
         false_alarms=table,
         alarm_rates=alarms,
         marked=reference.marked,
-        room=None if settings.room is None else settings.room.used(),
+        room=None
+        if settings.room is None
+        else settings.room.used(fitted.front_end, reference.lowest_rate_hz),
     )

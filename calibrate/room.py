@@ -21,9 +21,11 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from calibrate.roomband import highest_hz
 from model.audio import AudioReader, Recording, Samples, input_state, level_dbfs, resample, too_low
 from model.card import ModelCard, RoomUsed
 from model.errors import AudioError, InputError, as_text, shown
+from model.features import FrontEnd, make_front_end
 
 SHORTEST_S = 1.0
 _MOST_BYTES = 256 * 2**20
@@ -48,6 +50,7 @@ class Room:
     part_of: Mapping[str, int] = field(default_factory=dict)
     """Which part of the room each recording hears; those that are not named hear all of it."""
     n_parts: int = 1
+    clipped: bool = False
 
     def at(self, rate_hz: int) -> Room:
         """The same room at another rate. Raises AudioError where its own is lower."""
@@ -97,12 +100,20 @@ class Room:
             return recording
         return replace(recording, samples=self.around(recording.samples, path))
 
-    def used(self) -> RoomUsed:
-        """What the card keeps of it."""
-        seconds, level = len(self.samples) / self.rate_hz, level_dbfs(self.samples)
-        name = as_text(PurePath(self.name).name)
-        level = 0.0 if level is None else level
-        return RoomUsed(name, seconds, level, self.snr_db, self.digest, self.n_parts > 1)
+    def used(self, front_end: FrontEnd, recorded_hz: int | None) -> RoomUsed:
+        """What the card keeps of it; `recorded_hz` is the lowest rate among the recordings."""
+        duration_s, level = front_end.duration_s, level_dbfs(self.samples)
+        return RoomUsed(
+            name=as_text(PurePath(self.name).name),
+            duration_s=len(self.samples) / self.rate_hz,
+            level_dbfs=0.0 if level is None else level,
+            snr_db=self.snr_db,
+            digest=self.digest,
+            is_held_out=self.n_parts > 1,
+            clipped=self.clipped,
+            highest_hz=highest_hz(self.samples, self.rate_hz, front_end.rate_hz / 2),
+            narrows=make_front_end(front_end.name, duration_s, recorded_hz) != front_end,
+        )
 
     def _piece(self, n: int, part: int | None, chance: np.random.Generator) -> Samples:
         """`n` samples in a row; a recording that is longer hears the room to and fro."""
@@ -181,7 +192,8 @@ def _read(path: str, name: str) -> Room:
         raise AudioError(shown(path), "holds values that are no numbers")
     samples = np.concatenate([np.empty(0, np.float32), *(block.samples for block in blocks)])
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
-    return Room(name, samples, reader.rate_hz, digest)
+    clipped = any(len(block.overloads) for block in blocks)
+    return Room(name, samples, reader.rate_hz, digest, clipped=clipped)
 
 
 def _checked(room: Room, snr_db: float | None, seed: int) -> Room:

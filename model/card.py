@@ -91,6 +91,12 @@ class RoomUsed:
     """SHA-256 of its file."""
     is_held_out: bool = True
     """Each fold of the recordings heard a part of it that no other one did."""
+    clipped: bool = False
+    highest_hz: float | None = None
+    """Where its noise ends, if that is below what the front end listens to."""
+    narrows: bool = False
+    """The front end listens less far up than the recordings would allow: the room's rate is lower.
+    """
 
 
 @dataclass(frozen=True)

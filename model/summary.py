@@ -14,6 +14,7 @@ from model.budget import describe_budget
 from model.card import AlarmRate, FalseAlarms, ModelCard, RoomUsed
 from model.detector import Detector
 from model.errors import shown
+from model.features import FrontEnd
 from model.hearing import describe_hearing
 from model.portrait import agreement_lines, cluster_lines, map_words, worst_groups
 from model.segment import Segmentation
@@ -99,13 +100,13 @@ def _fitted(detector: Detector) -> list[str]:
         low, high = card.snr_range_db
         lines.append(_row("conditions", f"signal over noise {low:.0f} to {high:.0f} dB"))
     if card.room is not None:
-        lines += _room(card.room)
+        lines += _room(card.room, front_end)
     if detector.maps:
         lines.append(_row("maps", map_words(detector)))
     return lines
 
 
-def _room(room: RoomUsed) -> list[str]:
+def _room(room: RoomUsed, front_end: FrontEnd) -> list[str]:
     how = "as it was recorded"
     if room.snr_db is not None:
         how = f"{abs(room.snr_db):g} dB {'above' if room.snr_db < 0 else 'below'} each recording"
@@ -116,6 +117,16 @@ def _room(room: RoomUsed) -> list[str]:
     if not room.is_held_out:
         sentences.append(
             "too short to be held out, or folds are cut in time: expect more alarms than below"
+        )
+    if room.clipped:
+        sentences.append("it clips: such noise is nowhere; record it anew at a lower input level")
+    reach = f"{front_end.name} listens up to {front_end.rate_hz / 2000:g} kHz"
+    if room.narrows:
+        sentences.append(f"its rate is lower than that of the recordings: so {reach} only")
+    if room.highest_hz is not None:
+        sentences.append(
+            f"it holds next to nothing above {room.highest_hz / 1000:.1f} kHz, and {reach}: noise "
+            "up there will seem odd. Record the room with the microphone of the monitor"
         )
     return _rows("room", *sentences)
 

@@ -19,7 +19,7 @@ from calibrate.reference import Reference, read_reference
 from calibrate.report.hearing import listen
 from calibrate.room import Room, check_room_options, read_room, room_of
 from calibrate.roomfolds import held_out_by_group
-from model.audio import level_dbfs, read_recording
+from model.audio import level_dbfs, read_recording, resample
 from model.detector import Detector, raw_scores
 from model.errors import AudioError, InputError
 from model.features import make_front_end
@@ -214,6 +214,29 @@ def test_a_room_can_come_through_a_pipe(
     assert one.card.room is not None
     assert other.card.room is not None
     assert one.card.room.digest == other.card.room.digest
+
+
+def test_what_is_doubtful_about_a_room_is_said(
+    offkey: Offkey, make_word: Callable[..., Samples], tmp_path: Path
+) -> None:
+    """A room that clips, that ends below what is listened to, or that has a lower rate, is told."""
+    (tmp_path / "words").mkdir()
+    for i in range(30):
+        soundfile.write(tmp_path / "words" / f"{i:02}.wav", make_word(i, 16000), 16000)
+    room = pink(0, 12, 8000)
+    soundfile.write(tmp_path / "low.wav", room, 8000)
+    soundfile.write(tmp_path / "narrow.wav", resample(room, 8000, 16000), 16000)
+    soundfile.write(tmp_path / "loud.wav", np.clip(300 * pink(0, 12, 16000), -1, 1), 16000)
+    for name, words in {
+        "low": "its rate is lower than that of the recordings: so mel listens up to 4 kHz only",
+        "narrow": "next to nothing above 3.8 kHz, and mel listens up to 8 kHz",
+        "loud": "it clips",
+    }.items():
+        told = ("--no-maps", "--features", "mel", "--snr", "20", "--room", tmp_path / f"{name}.wav")
+        done = offkey("calibrate", tmp_path / "words", "-o", tmp_path / f"{name}.offkey", *told)
+        said = " ".join(done.stdout.split())
+        assert words in said
+        assert ("kHz only" in said, "next to nothing" in said, "clips" in said).count(True) == 1
 
 
 def test_without_a_room_nothing_changes(word_detector: Detector, tmp_path: Path) -> None:
