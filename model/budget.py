@@ -16,6 +16,7 @@ from model.alarms import AlarmFinder, AlarmRule, Window
 from model.conformity import Conformity
 from model.detector import Detector
 from model.errors import InputError
+from model.words import two_digits
 
 LARGEST_RATE = 0.1
 """Where more than this share of normal sounds alarms, an alarm says nothing."""
@@ -115,11 +116,11 @@ def describe_budget(detector: Detector) -> list[str]:
     if detector.segmentation.mode == "event":
         return [
             f"--alarms-per-hour takes at least 1 alarm for every {n + 1:,} sounds: "
-            f"at 100 sounds an hour from {_two_digits(100 / (n + 1))} on"
+            f"at 100 sounds an hour from {two_digits(100 / (n + 1))} on"
         ]
     least = window_budget(detector, smallest_budget(detector))
     text = (
-        f"--alarms-per-hour from {_two_digits(smallest_budget(detector))} on can be shown on "
+        f"--alarms-per-hour from {two_digits(smallest_budget(detector))} on can be shown on "
         f"{n:,} windows"
     )
     if not least.is_kept:
@@ -127,7 +128,3 @@ def describe_budget(detector: Detector) -> list[str]:
             f"; the rule alarms {least.alarms:,} times on them even at the smallest p: more then"
         )
     return [text]
-
-
-def _two_digits(number: float) -> str:
-    return f"{float(f'{number:.2g}'):,.10g}"

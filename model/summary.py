@@ -18,6 +18,7 @@ from model.features import FrontEnd
 from model.hearing import describe_hearing
 from model.portrait import agreement_lines, cluster_lines, map_words, worst_groups
 from model.segment import Segmentation
+from model.words import error_text, span_text, two_digits
 
 _LISTED = 10
 _LABEL = 18
@@ -219,25 +220,14 @@ def _measured(rate: AlarmRate) -> str:
     With no event in a time t the rate is below 3 / t with 95 % confidence, as exp(-3) is 0.05
     (Hanley and Lippman-Hand: If nothing goes wrong, is everything all right?, JAMA 249, 1983).
     """
-    heard = f"{_span(rate.hours)} of held-out sound"
+    heard = f"{span_text(rate.hours)} of held-out sound"
     if rate.alarms:
         return f"{_an_hour(rate)} false alarms an hour ({rate.alarms:,} in {heard})"
-    return f"none in {heard}: below {_two_digits(3 / rate.hours)} an hour with 95 % confidence"
+    return f"none in {heard}: below {two_digits(3 / rate.hours)} an hour with 95 % confidence"
 
 
 def _an_hour(rate: AlarmRate) -> str:
-    return _two_digits(rate.alarms / rate.hours) if rate.alarms else "none"
-
-
-def _two_digits(number: float) -> str:
-    return f"{float(f'{number:.2g}'):,.10g}"
-
-
-def _span(hours: float) -> str:
-    """A length of time in its proper unit."""
-    if hours >= 0.5:
-        return f"{hours:,.1f} hours"
-    return f"{60 * hours:.0f} minutes" if 60 * hours >= 2 else f"{3600 * hours:.0f} seconds"
+    return two_digits(rate.alarms / rate.hours) if rate.alarms else "none"
 
 
 def _expect(rows: Sequence[FalseAlarms], sounds: str) -> list[str]:
@@ -245,10 +235,11 @@ def _expect(rows: Sequence[FalseAlarms], sounds: str) -> list[str]:
     worse = [row for row in rows if row.measurable and row.mean > 1.5 * row.rate]
     if not worse:
         return []
-    return [
-        f"  expect about {100 * worse[0].mean:.1f} false alarms in 100 {sounds}, not "
+    sentence = (
+        f"expect about {100 * worse[0].mean:.1f} false alarms in 100 {sounds}, not "
         f"{100 * worse[0].rate:g}: groups differ; more of them help"
-    ]
+    )
+    return textwrap.wrap(sentence, 80, initial_indent="  ", subsequent_indent="  ")
 
 
 def _without_marked(card: ModelCard) -> list[str]:
@@ -275,8 +266,3 @@ def _listed(label: str, names: list[str]) -> list[str]:
     if len(names) > _LISTED:
         lines.append(f"  … and {len(names) - _LISTED:,} more")
     return lines
-
-
-def error_text(error: float) -> str:
-    """A reconstruction error: `4.66e-04` of spectra, `2.41` of decibels."""
-    return f"{error:.2e}" if error < 0.1 else f"{error:.3g}"

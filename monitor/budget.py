@@ -18,6 +18,7 @@ from model.budget import (
     window_budget,
 )
 from model.detector import Detector
+from model.words import span_text, two_digits
 
 SUPPOSED_SOUNDS, SUPPOSED_S = 10, 60.0
 _LOWER, _RAISE = 0.95, 1.25
@@ -48,10 +49,14 @@ class AlarmBudget:
     @property
     def text(self) -> str:
         """The budget in a few words, for the screen."""
-        budget = f"{_number(self._asked)} an hour"
+        budget = f"{two_digits(self._asked)} an hour"
         if not self._is_event:
             return budget
-        return f"{budget} of about {_number(self._sounds_per_hour)} sounds"
+        return f"{budget} of about {two_digits(self._sounds_per_hour)} sounds"
+
+    @property
+    def _budget(self) -> str:
+        return f"{two_digits(self._asked)} {'alarm' if self._asked == 1 else 'alarms'} an hour"
 
     def update(self, detector: Detector, sounds: int, heard_s: float) -> float:
         """The rate for the next sound, after so many scored ones in so many seconds of sound."""
@@ -71,31 +76,27 @@ class AlarmBudget:
         found, rule = window_budget(detector, self._asked), detector.segmentation.alarm
         self.rate = found.rate
         self._tell(
-            f"{_number(self._asked)} alarms an hour: windows alarm at p ≤ {_number(found.rate)}; "
-            f"with {rule}, {found.alarms:,} alarms in {found.hours:.2g} hours of held-out windows."
+            f"{self._budget}: windows alarm at p ≤ {two_digits(found.rate)}; with {rule}, "
+            f"{found.alarms:,} alarms in {span_text(found.hours)} of held-out windows."
         )
         if not found.is_kept:
             self._tell(
                 f"{detector.conformity.n:,} {detector.held_out_sounds} are too few to promise "
-                f"{_number(self._asked)} alarms an hour: it takes more than {found.needed:,}."
+                f"{self._budget}: it takes more than {found.needed:,}."
             )
 
     def _say(self, detector: Detector, how_known: str) -> None:
         per_hour, smallest = self._sounds_per_hour, detector.conformity.smallest_p
         sentence = (
-            f"{_number(self._asked)} alarms an hour of about {_number(per_hour)} sounds "
-            f"({how_known}): sounds alarm at p ≤ {_number(self.rate)} from now on."
+            f"{self._budget} of about {two_digits(per_hour)} sounds "
+            f"({how_known}): sounds alarm at p ≤ {two_digits(self.rate)} from now on."
         )
         if self.rate <= smallest + _NEARLY and self._asked / per_hour < smallest - _NEARLY:
             sentence += (
                 f" {detector.conformity.n:,} {detector.held_out_sounds} are too few to promise "
-                f"that: expect {_number(per_hour * smallest)}; it takes "
+                f"that: expect {two_digits(per_hour * smallest)}; it takes "
                 f"{recordings_needed(self._asked, per_hour):,} {detector.takes_more}."
             )
         elif self._asked / per_hour > LARGEST_RATE:
             sentence += " No rate above that is used: fewer alarms than the budget allows."
         self._tell(sentence)
-
-
-def _number(value: float) -> str:
-    return f"{float(f'{value:.2g}'):,.10g}"

@@ -13,7 +13,7 @@ from model.adaptation import sounds_needed
 from model.detector import Detector
 from model.errors import shown
 from model.known import Known
-from model.summary import error_text
+from model.words import error_text
 from monitor.check import FEWEST_TO_TEST, OFTEN, SURE, Agreement, Share, advice
 
 _WIDTH = 80

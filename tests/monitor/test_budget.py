@@ -108,7 +108,7 @@ def test_windows_keep_a_budget(
     )
     assert done.returncode == 0, done.stderr
     assert "held-out windows" in done.stderr
-    assert "windows are too few to promise 1 alarms an hour" in done.stderr
+    assert "windows are too few to promise 1 alarm an hour" in done.stderr
     told = run("inspect", machine_model).stdout
     assert "--alarms-per-hour from" in told
 

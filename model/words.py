@@ -1,0 +1,20 @@
+"""Numbers as a person reads them."""
+
+from __future__ import annotations
+
+
+def two_digits(number: float) -> str:
+    """Rounded to two digits that count, written out plainly: `0.0042`, `1,200`."""
+    return f"{float(f'{number:.2g}'):,.10g}"
+
+
+def span_text(hours: float) -> str:
+    """A length of time in its proper unit."""
+    if hours >= 0.5:
+        return f"{hours:,.1f} hours"
+    return f"{60 * hours:.0f} minutes" if 60 * hours >= 2 else f"{3600 * hours:.0f} seconds"
+
+
+def error_text(error: float) -> str:
+    """A reconstruction error: `4.66e-04` of spectra, `2.41` of decibels."""
+    return f"{error:.2e}" if error < 0.1 else f"{error:.3g}"
