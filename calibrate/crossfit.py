@@ -1,14 +1,14 @@
-"""Folds by group, held-out scores: how odd, and how often alarms, are sounds never heard before."""
+"""Held-out scores: how odd, and how often alarms, are sounds never heard before."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from calibrate.folds import Folds
 from calibrate.moments import trained_on
 from calibrate.parts import Parts, known_scores
 from calibrate.rows import Rows, blocks
@@ -20,12 +20,9 @@ from model.detector import RawScores, raw_scores
 from model.features import N_BANDS
 from model.segment import Segmentation
 
-MOST_FOLDS = 5
 RATES = (0.01, 0.05, 0.10)
 RULES = (AlarmRule(1, 1), AlarmRule(2, 3), AlarmRule(3, 5))
 """Measured beside the rule in force."""
-Folds = NDArray[np.int64]
-"""Fold of each segment, shape `(n_segments,)`; −1 for a window left out at a border."""
 
 
 @dataclass(frozen=True)
@@ -37,34 +34,6 @@ class HeldOut:
     scores: RawScores
     in_sample_p: NDArray[np.float64]
     """Joint p among the scores that the same detector gives to what it was fitted on, `(n,)`."""
-
-
-def folds_by_group(groups: Sequence[str]) -> Folds:
-    """Groups in sorted order; the i-th goes to fold `i mod min(5, groups)`."""
-    ordered = sorted(set(groups))
-    n_folds = min(MOST_FOLDS, len(ordered))
-    fold = {group: i % n_folds for i, group in enumerate(ordered)}
-    return np.array([fold[group] for group in groups])
-
-
-def folds_in_time(recording: NDArray[np.int64], duration_s: float, hop_s: float) -> Folds:
-    """Every recording cut into five contiguous pieces, for windows of too few groups.
-
-    At each border as many windows are left out as overlap with the piece before; at least one.
-    Recordings too short to be cut are folded whole, as if each were a group.
-    """
-    left_out = max(1, math.ceil(duration_s / hop_s - 1e-9) - 1)
-    folds = np.empty(len(recording), np.int64)
-    for index in np.unique(recording):
-        windows = np.flatnonzero(recording == index)
-        piece = np.arange(len(windows)) * MOST_FOLDS // len(windows)
-        borders = np.flatnonzero(np.diff(piece)) + 1
-        for border in borders:
-            piece[border : border + left_out] = -1
-        folds[windows] = piece
-    if set(range(MOST_FOLDS)) <= set(folds.tolist()):
-        return folds
-    return folds_by_group([f"{index:09d}" for index in recording])
 
 
 def crossfit(

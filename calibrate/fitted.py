@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.crossfit import Folds, HeldOut
+from calibrate.crossfit import HeldOut
+from calibrate.folds import Folds
 from calibrate.groups import Groups
 from calibrate.maps import Draughtsman
 from calibrate.parts import Parts

@@ -36,9 +36,10 @@ from dataclasses import replace
 import numpy as np
 
 from calibrate.choosing import names_to_read, what_is_asked
-from calibrate.crossfit import MOST_FOLDS, Folds, crossfit, folds_by_group, folds_in_time
+from calibrate.crossfit import crossfit
 from calibrate.finishing import finish
 from calibrate.fitted import Fitted, count_groups
+from calibrate.folds import MOST_FOLDS, Folds, folds_by_group, folds_in_time, is_in_time
 from calibrate.groups import Groups, group_recordings
 from calibrate.hearing import Heard, measure_hearing
 from calibrate.maps import Draughtsman
@@ -46,8 +47,7 @@ from calibrate.marked import add_marked
 from calibrate.parts import fit_parts
 from calibrate.reading import read_for
 from calibrate.reference import Cluster, Progress, Reference
-from calibrate.room import Room
-from calibrate.roomfolds import held_out_by_group
+from calibrate.roomfolds import held_out_by_folds, held_out_by_group
 from calibrate.settings import Settings
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector
@@ -108,23 +108,19 @@ def _read_in_room(
     The settings come back with the room in parts. Who is in which fold depends on which recordings
     can be used: where that turns out to be others than supposed, all is read once more.
     """
-    paths = found.paths
+    whole, segmentation = settings.room, settings.segmentation
+    if whole is None or not found.paths:
+        return settings, read_for(names, found, segmentation, settings.jobs, progress, cluster)
+    groups = group_recordings(found.paths, settings.group)
+    room = held_out_by_group(whole, found.paths, groups.of_recording, segmentation)
     while True:
-        room = _room_in_parts(settings, paths)
-        read = read_for(names, found, settings.segmentation, settings.jobs, progress, cluster, room)
-        used = read[names[0]][1].names
-        right = _room_in_parts(settings, used)
-        if room is None or right is None or room.parts_of(used) == right.parts_of(used):
+        read = read_for(names, found, segmentation, settings.jobs, progress, cluster, room)
+        reference = read[names[0]][1]
+        folds = _folds(reference, group_recordings(reference.names, settings.group), segmentation)
+        right = held_out_by_folds(whole, reference, folds, segmentation)
+        if room.is_parted_like(right, reference.names):
             return replace(settings, room=room), read
-        paths = used
-
-
-def _room_in_parts(settings: Settings, paths: Sequence[str]) -> Room | None:
-    """The room with a part for each fold of these recordings; None without a room."""
-    if settings.room is None or not paths:
-        return settings.room
-    groups = group_recordings(paths, settings.group).of_recording
-    return held_out_by_group(settings.room, paths, groups, settings.segmentation)
+        room = right
 
 
 def _without_marks(found: FoundFiles) -> FoundFiles:
@@ -159,8 +155,8 @@ def _fit_and_hold_out(
 ) -> Fitted:
     """Fit on everything, and once more without each fold for the held-out scores."""
     features, segmentation, jobs = reference.features, settings.segmentation, settings.jobs
-    in_time = segmentation.mode == "continuous" and count_groups(reference, groups) < MOST_FOLDS
-    folds = _folds(reference, groups, segmentation, in_time)
+    in_time = is_in_time(count_groups(reference, groups), segmentation)
+    folds = _folds(reference, groups, segmentation)
     rate = resolve_false_alarm_rate(settings.false_alarm_rate, int(np.count_nonzero(folds >= 0)))
     share = settings.explained_variance or front_end.explained_variance
     steps = _Steps(progress, 2 * int(folds.max()) + 4)
@@ -176,16 +172,14 @@ def _fit_and_hold_out(
     )
 
 
-def _folds(
-    reference: Reference, groups: Groups, segmentation: Segmentation, in_time: bool
-) -> Folds:
+def _folds(reference: Reference, groups: Groups, segmentation: Segmentation) -> Folds:
     """Folds of the recordings as if nothing were marked; the marked sounds share one fold.
 
     That is a fold of their own where there are fewer than five, else the smallest one.
     """
     marked = reference.is_marked
     recording = reference.recording[~marked]
-    if in_time:
+    if is_in_time(count_groups(reference, groups), segmentation):
         others = folds_in_time(recording, segmentation.duration_s, segmentation.hop_s)
     else:
         others = folds_by_group([groups.of_recording[i] for i in recording.tolist()])

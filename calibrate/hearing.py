@@ -53,6 +53,7 @@ class _Sound:
     name: str
     window: int
     """Of its recording; 0 in event mode."""
+    fold: int
 
 
 def measure_hearing(
@@ -98,12 +99,12 @@ def _places(fitted: Fitted) -> dict[_Sound, int]:
     reference, kept = fitted.reference, fitted.held_out.kept
     assert reference.window is not None
     unmarked = kept[~reference.is_marked[kept]]
-    recordings, windows = (
-        reference.recording[unmarked].tolist(),
-        reference.window[unmarked].tolist(),
-    )
-    sounds = zip(recordings, windows, strict=True)
-    return {_Sound(reference.names[i], window): place for place, (i, window) in enumerate(sounds)}
+    columns = (reference.recording[unmarked], reference.window[unmarked], fitted.folds[unmarked])
+    rows = zip(*(column.tolist() for column in columns), strict=True)
+    return {
+        _Sound(reference.names[i], window, fold): place
+        for place, (i, window, fold) in enumerate(rows)
+    }
 
 
 def _in_order(sound: _Sound) -> tuple[str, int]:
@@ -156,7 +157,7 @@ def _damage(
     ]
     versions.append(samples)
     if room is not None:  # the sound is damaged, the room is what it is
-        versions = [room.around(version, sound.name, samples) for version in versions]
+        versions = [room.around(version, sound.name, samples, sound.fold) for version in versions]
     for version in versions:
         for row, front_end in zip(rows, front_ends, strict=True):
             heard = version

@@ -21,11 +21,13 @@ from pathlib import Path, PurePath
 
 import numpy as np
 
+from calibrate.folds import piece_ends
 from calibrate.roomband import highest_hz
 from model.audio import AudioReader, Recording, Samples, input_state, level_dbfs, resample, too_low
 from model.card import ModelCard, RoomUsed
 from model.errors import AudioError, InputError, as_text, shown
 from model.features import FrontEnd, make_front_end
+from model.segment import Segmentation
 
 SHORTEST_S = 1.0
 _MOST_BYTES = 256 * 2**20
@@ -50,6 +52,9 @@ class Room:
     part_of: Mapping[str, int] = field(default_factory=dict)
     """Which part of the room each recording hears; those that are not named hear all of it."""
     n_parts: int = 1
+    in_time: Segmentation | None = None
+    """Where folds are pieces in time, of recordings cut like this: each piece hears its own part.
+    """
     clipped: bool = False
 
     def at(self, rate_hz: int) -> Room:
@@ -68,23 +73,64 @@ class Room:
             return self
         return replace(self, part_of=dict(zip(paths, folds, strict=True)), n_parts=n_parts)
 
-    def parts_of(self, paths: Sequence[str]) -> list[int | None]:
-        """Which part each recording hears; None for all of it."""
-        return [self.part_of.get(path) for path in paths]
+    def in_pieces(self, n_parts: int, segmentation: Segmentation) -> Room:
+        """The same room with a part for each of so many pieces in time of every recording."""
+        if len(self.samples) < n_parts * segmentation.duration_s * self.rate_hz:
+            return self
+        return replace(self, n_parts=n_parts, in_time=segmentation)
+
+    def is_parted_like(self, other: Room, paths: Sequence[str]) -> bool:
+        """Whether each of these recordings hears the same parts in both."""
+        if self.in_time or other.in_time:
+            return self.in_time == other.in_time
+        return all(self.part_of.get(path) == other.part_of.get(path) for path in paths)
 
     def around(
-        self, samples: Samples, path: str | os.PathLike[str], sound: Samples | None = None
+        self,
+        samples: Samples,
+        path: str | os.PathLike[str],
+        sound: Samples | None = None,
+        part: int | None = None,
     ) -> Samples:
         """`samples`, shape `(n,)` at the room's rate, with a piece of the room added.
 
         Which piece of its part is decided by the seed and the name of the recording's file, so that
         neither order nor number of the others matters. With a ratio, the level is that of `sound`,
-        of the samples themselves where none is given.
+        of the samples themselves where none is given. The part is that of the recording unless it
+        is given.
         """
+        if part is None or self.n_parts == 1:
+            part = self.part_of.get(os.fspath(path))
+        return self._mixed(samples, path, [(part, len(samples))], sound)
+
+    def in_recording(self, recording: Recording, path: str | os.PathLike[str]) -> Recording:
+        """A recording with the room in it; one that cannot be used stays as it is."""
+        if recording.state is not None:
+            return recording
+        samples, pieces = recording.samples, None
+        if self.in_time is not None:
+            pieces = piece_ends(len(samples), recording.rate_hz, self.in_time)
+        mixed = self._mixed(samples, path, pieces) if pieces else self.around(samples, path)
+        return replace(recording, samples=mixed)
+
+    def _mixed(
+        self,
+        samples: Samples,
+        path: str | os.PathLike[str],
+        ends: Sequence[tuple[int | None, int]],
+        sound: Samples | None = None,
+    ) -> Samples:
+        """Samples with the room added; up to which of them which part of it is heard: `ends`."""
         if not len(samples):
             return samples
         chance = np.random.default_rng([self.seed, zlib.crc32(os.fsencode(PurePath(path).name))])
-        piece = self._piece(len(samples), self.part_of.get(os.fspath(path)), chance)
+        starts = [0, *(end for _, end in ends)]
+        piece = np.concatenate(
+            [
+                self._piece(end - start, part, chance)
+                for start, (part, end) in zip(starts, ends, strict=False)
+            ]
+        )
         if self.snr_db is not None:
             level = level_dbfs(samples if sound is None else sound)
             room = level_dbfs(self.samples)
@@ -93,12 +139,6 @@ class Room:
             piece = piece * np.float32(10 ** ((level - self.snr_db - room) / 20))
         mixed: Samples = (samples + piece).astype(np.float32, copy=False)
         return mixed
-
-    def in_recording(self, recording: Recording, path: str | os.PathLike[str]) -> Recording:
-        """A recording with the room in it; one that cannot be used stays as it is."""
-        if recording.state is not None:
-            return recording
-        return replace(recording, samples=self.around(recording.samples, path))
 
     def used(self, front_end: FrontEnd, recorded_hz: int | None) -> RoomUsed:
         """What the card keeps of it; `recorded_hz` is the lowest rate among the recordings."""
@@ -110,6 +150,7 @@ class Room:
             snr_db=self.snr_db,
             digest=self.digest,
             is_held_out=self.n_parts > 1,
+            in_time=self.in_time is not None,
             clipped=self.clipped,
             highest_hz=highest_hz(self.samples, self.rate_hz, front_end.rate_hz / 2),
             narrows=make_front_end(front_end.name, duration_s, recorded_hz) != front_end,

@@ -91,6 +91,8 @@ class RoomUsed:
     """SHA-256 of its file."""
     is_held_out: bool = True
     """Each fold of the recordings heard a part of it that no other one did."""
+    in_time: bool = False
+    """Those folds are pieces in time of each recording."""
     clipped: bool = False
     highest_hz: float | None = None
     """Where its noise ends, if that is below what the front end listens to."""

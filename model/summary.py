@@ -117,7 +117,7 @@ def _room(room: RoomUsed, front_end: FrontEnd) -> list[str]:
     ]
     if not room.is_held_out:
         sentences.append(
-            "too short to be held out, or folds are cut in time: expect more alarms than below"
+            "too short to be held out as recordings are: expect more alarms than below"
         )
     if room.clipped:
         sentences.append("it clips: such noise is nowhere; record it anew at a lower input level")

@@ -103,8 +103,9 @@ def listen(
     for sound in order.tolist():
         sounds[int(gallery.recording[sound])].append(sound)
     marked = len(detector.card.marked)
-    if room is not None:
-        room = held_out_as_remembered(room, gallery, marked, detector.segmentation)
+    used = detector.card.room
+    if room is not None and used is not None:
+        room = held_out_as_remembered(room, used, gallery, marked, detector.segmentation)
         room = room.at(detector.front_end.rate_hz)
     unmarked = len(gallery.names) - marked
     work = (

@@ -67,8 +67,8 @@ class Control(Teaching):
         if asked is None:
             smallest = detector.conformity.smallest_p
             self.warn(
-                f"{detector.conformity.n:,} {detector.held_out_sounds} cannot promise fewer alarms "
-                f"than p ≤ {words.p_text(smallest)}."
+                f"{detector.conformity.n:,} {detector.held_out_sounds} cannot promise fewer false "
+                f"alarms than p ≤ {words.p_text(smallest)}."
                 if steps < 0
                 else "More alarms than that would be of no use."
             )

@@ -102,7 +102,7 @@ def test_a_window_is_read_alone_as_it_was_cut(
     cut = Segmentation("continuous", 0.5, 0.25)
     path = str(tmp_path / "long.wav")
     whole = cut_recording(read_recording(path, rate_hz), cut)[window].samples
-    alone = hearing._read(hearing._Sound(path, window), rate_hz, cut)
+    alone = hearing._read(hearing._Sound(path, window, 0), rate_hz, cut)
     assert alone is not None
     np.testing.assert_allclose(alone, whole, atol=1e-6)
 
@@ -121,10 +121,10 @@ def test_only_what_a_window_depends_on_is_read(
 
     monkeypatch.setattr(AudioReader, "read_frames", noting)
     cut = Segmentation("continuous", 0.5, 0.25)
-    assert hearing._read(hearing._Sound(str(tmp_path / "long.wav"), 600), 8000, cut) is not None
+    assert hearing._read(hearing._Sound(str(tmp_path / "long.wav"), 600, 0), 8000, cut) is not None
     assert sum(frames) <= 2.5 * 8000
-    assert hearing._read(hearing._Sound(str(tmp_path / "long.wav"), 10**6), 8000, cut) is None
-    assert hearing._read(hearing._Sound(str(tmp_path / "gone.wav"), 0), 8000, cut) is None
+    assert hearing._read(hearing._Sound(str(tmp_path / "long.wav"), 10**6, 0), 8000, cut) is None
+    assert hearing._read(hearing._Sound(str(tmp_path / "gone.wav"), 0, 0), 8000, cut) is None
 
 
 def test_a_model_keeps_what_it_hears(word_detector: Detector, tmp_path: Path) -> None:

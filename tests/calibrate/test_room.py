@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,12 +15,13 @@ import soundfile
 from numpy.typing import NDArray
 
 from calibrate.fitting import Settings, calibrate, fit_detector
+from calibrate.folds import folds_in_time
 from calibrate.groups import group_recordings
 from calibrate.reference import Reference, read_reference
 from calibrate.report.hearing import listen
 from calibrate.room import Room, check_room_options, read_room, room_of
 from calibrate.roomfolds import held_out_by_group
-from model.audio import level_dbfs, read_recording, resample
+from model.audio import Recording, level_dbfs, read_recording, resample
 from model.detector import Detector, raw_scores
 from model.errors import AudioError, InputError
 from model.features import make_front_end
@@ -90,6 +92,23 @@ def test_each_fold_hears_a_part_of_its_own() -> None:
     assert len(set().union(*folds)) == 40_000
     short = replace(room, samples=room.samples[:39_000])
     assert short.in_parts(names, [i % 5 for i in range(50)], 1.0) is short
+
+
+def test_each_piece_in_time_hears_a_part_of_its_own() -> None:
+    """Where folds are pieces of one recording, each hears noise that no other does."""
+    cut = Segmentation("continuous", 0.5, 0.25)
+    room = replace(make_room(None, 5), samples=np.arange(1, 40_001, dtype=np.float32))
+    parted = room.in_pieces(5, cut)
+    silence = Recording(np.zeros(80_000, np.float32), 8000, 10.0)
+    noise = parted.in_recording(silence, "a.wav").samples
+    folds = folds_in_time(np.zeros(39, np.int64), 0.5, 0.25)
+    heard: list[set[float]] = [set() for _ in range(5)]
+    for window, fold in enumerate(folds.tolist()):
+        if fold >= 0:
+            heard[fold] |= set(noise[window * 2000 : window * 2000 + 4000].tolist())
+    for one, other in itertools.combinations(heard, 2):
+        assert not one & other
+    assert room.in_pieces(5, Segmentation("continuous", 1.1, 0.5)) is room
 
 
 def test_a_short_room_goes_to_and_fro_without_a_jump() -> None:
@@ -192,6 +211,30 @@ def test_a_recording_that_cannot_be_used_moves_no_other_to_another_part(
     assert len(detector.card.skipped) == 1
     heard = listen(detector, paths, False, lambda *_: None, room)
     assert (heard.missing, heard.changed, len(heard.curves)) == (0, 0, 60)
+
+
+@pytest.mark.parametrize("seconds", [30.0, 1.5])
+def test_windows_of_one_machine_are_held_out_with_the_room(
+    make_word: Callable[..., Samples], tmp_path: Path, room_file: Path, seconds: float
+) -> None:
+    """Folds that are pieces in time, or recordings too short for that, hear parts of their own.
+
+    The model says so, and the page finds every window again.
+    """
+    words = np.tile(np.concatenate([make_word(i) for i in range(40)]), 2)
+    for i in range(2 if seconds > 10 else 12):
+        soundfile.write(tmp_path / f"{i:02}.wav", words[i * 3000 :][: round(seconds * 8000)], 8000)
+    room = read_room(str(room_file), None, 42)
+    settings = Settings(
+        Segmentation("continuous", 0.5, 0.25), features="spectrum", maps=False, room=room
+    )
+    detector = calibrate([str(tmp_path)], settings)
+    assert detector.card.room is not None
+    assert detector.card.room.is_held_out
+    assert detector.card.room.in_time == (seconds > 10)
+    heard = listen(detector, [str(tmp_path)], False, lambda *_: None, room)
+    assert (heard.missing, heard.changed) == (0, 0)
+    assert len(heard.curves) == detector.conformity.n
 
 
 def test_a_room_can_come_through_a_pipe(
