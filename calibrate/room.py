@@ -63,20 +63,13 @@ class Room:
             raise AudioError(shown(self.name), too_low(self.rate_hz, rate_hz))
         return replace(self, samples=resample(self.samples, self.rate_hz, rate_hz), rate_hz=rate_hz)
 
-    def in_parts(self, paths: Sequence[str], folds: Sequence[int], duration_s: float) -> Room:
-        """The same room with a part of its own for each fold of recordings.
-
-        Where a part would be shorter than a sound of `duration_s`, all folds hear all of it.
-        """
+    def in_parts(self, paths: Sequence[str], folds: Sequence[int]) -> Room:
+        """The same room with a part of its own for each fold of recordings."""
         n_parts = max(folds, default=0) + 1
-        if len(self.samples) < n_parts * duration_s * self.rate_hz:
-            return self
         return replace(self, part_of=dict(zip(paths, folds, strict=True)), n_parts=n_parts)
 
     def in_pieces(self, n_parts: int, segmentation: Segmentation) -> Room:
         """The same room with a part for each of so many pieces in time of every recording."""
-        if len(self.samples) < n_parts * segmentation.duration_s * self.rate_hz:
-            return self
         return replace(self, n_parts=n_parts, in_time=segmentation)
 
     def is_parted_like(self, other: Room, paths: Sequence[str]) -> bool:
@@ -157,7 +150,7 @@ class Room:
         )
 
     def _piece(self, n: int, part: int | None, chance: np.random.Generator) -> Samples:
-        """`n` samples in a row; a recording that is longer hears the room to and fro."""
+        """`n` samples in a row; what is longer than the room, or its part, hears it to and fro."""
         room = self.samples
         if part is not None:
             start, end = (i * len(room) // self.n_parts for i in (part, part + 1))

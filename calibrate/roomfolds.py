@@ -20,7 +20,7 @@ def held_out_by_group(
     """The room in parts as recordings of these groups will need them, before they are read."""
     if is_in_time(len(set(groups)), segmentation):
         return room.in_pieces(MOST_FOLDS, segmentation)
-    return room.in_parts(paths, folds_by_group(groups).tolist(), segmentation.duration_s)
+    return room.in_parts(paths, folds_by_group(groups).tolist())
 
 
 def held_out_by_folds(
@@ -33,7 +33,7 @@ def held_out_by_folds(
         return room.in_pieces(MOST_FOLDS, segmentation)
     of = dict(zip(recording.tolist(), fold.tolist(), strict=True))
     paths = [reference.names[i] for i in of]
-    return room.in_parts(paths, list(of.values()), segmentation.duration_s)
+    return room.in_parts(paths, list(of.values()))
 
 
 def held_out_as_remembered(
