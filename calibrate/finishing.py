@@ -25,7 +25,7 @@ from calibrate.reference import Progress
 from calibrate.settings import Settings
 from calibrate.stability import best_of, choose_number
 from calibrate.threads import one_core_each
-from model.card import AlarmRate, FalseAlarms, Hearing, ModelCard
+from model.card import AlarmRate, FalseAlarms, Hearing, LiveCut, ModelCard
 from model.detector import Detector, RawScores
 from model.features import band_parts
 from model.gallery import Gallery
@@ -40,8 +40,9 @@ def finish(
     progress: Progress,
     hearing: Hearing | None = None,
     choice: str = "",
+    live: LiveCut | None = None,
 ) -> Detector:
-    """The Detector, with what it hears and why its front end was chosen on its card."""
+    """The Detector. On its card: what it hears, why it was chosen, how its gate cuts in a room."""
     progress("sorting", 0, 2)
     clusters, tried = _clusters(fitted, settings)
     progress("sorting", 1, 2)
@@ -49,7 +50,7 @@ def finish(
     gallery = _gallery(fitted, ranked, clusters, tried, settings.seed)
     progress("sorting", 2, 2)
     drawn = fitted.maps.result()
-    card = replace(_card(fitted, ranked, settings), hearing=hearing, choice=choice)
+    card = replace(_card(fitted, ranked, settings, live), hearing=hearing, choice=choice)
     return Detector(
         fitted.front_end,
         settings.segmentation,
@@ -110,7 +111,7 @@ def _only(held_out: HeldOut, rows: NDArray[np.bool_]) -> HeldOut:
     )
 
 
-def _card(fitted: Fitted, ranked: Ranked, settings: Settings) -> ModelCard:
+def _card(fitted: Fitted, ranked: Ranked, settings: Settings, live: LiveCut | None) -> ModelCard:
     reference, groups = fitted.reference, fitted.groups
     n_unmarked = len(reference.names) - len(reference.marked)
     alone = groups.of_recording[:n_unmarked] == reference.names[:n_unmarked]
@@ -137,5 +138,5 @@ def _card(fitted: Fitted, ranked: Ranked, settings: Settings) -> ModelCard:
         marked=reference.marked,
         room=None
         if settings.room is None
-        else settings.room.used(fitted.front_end, reference.lowest_rate_hz),
+        else settings.room.used(fitted.front_end, reference.lowest_rate_hz, live),
     )

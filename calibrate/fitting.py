@@ -42,6 +42,7 @@ from calibrate.fitted import Fitted, count_groups
 from calibrate.folds import MOST_FOLDS, Folds, folds_by_group, folds_in_time, is_in_time
 from calibrate.groups import Groups, group_recordings
 from calibrate.hearing import Heard, measure_hearing
+from calibrate.livecut import cut_live
 from calibrate.maps import Draughtsman
 from calibrate.marked import add_marked
 from calibrate.parts import fit_parts
@@ -49,6 +50,7 @@ from calibrate.reading import read_for
 from calibrate.reference import Cluster, Progress, Reference
 from calibrate.roomfolds import held_out_by_folds, held_out_by_group
 from calibrate.settings import Settings
+from model.card import LiveCut
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector
 from model.features import FrontEnd
@@ -74,7 +76,7 @@ def calibrate(
     """
     check_false_alarm_rate(settings.false_alarm_rate)
     segmentation, found = settings.segmentation, _without_marks(find_recordings(paths))
-    names = names_to_read(settings.features, len(found.paths))
+    names = names_to_read(settings.features, len(found.paths), segmentation.mode)
     settings, read = _read_in_room(names, found, settings, progress, cluster)
     room = settings.room
 
@@ -91,9 +93,14 @@ def calibrate(
     def listen(models: Sequence[Fitted]) -> list[Heard]:
         return measure_hearing(models, segmentation, settings.seed, settings.jobs, progress, room)
 
+    def cut(fitted: Fitted) -> LiveCut | None:
+        if room is None:
+            return None
+        return cut_live(fitted, segmentation, room, settings.seed, progress)
+
     references = {name: reference for name, (_, reference) in read.items()}
-    fitted, heard, choice = what_is_asked(settings.features, references, fit, listen)
-    return finish(fitted, settings, progress, heard.hearing, choice)
+    kept = what_is_asked(settings.features, references, fit, listen, cut)
+    return finish(kept.fitted, settings, progress, kept.heard.hearing, kept.why, kept.live)
 
 
 def _read_in_room(

@@ -24,7 +24,7 @@ import numpy as np
 from calibrate.folds import piece_ends
 from calibrate.roomband import highest_hz
 from model.audio import AudioReader, Recording, Samples, input_state, level_dbfs, resample, too_low
-from model.card import ModelCard, RoomUsed
+from model.card import LiveCut, ModelCard, RoomUsed
 from model.errors import AudioError, InputError, as_text, shown
 from model.features import FrontEnd, make_front_end
 from model.segment import Segmentation
@@ -133,7 +133,7 @@ class Room:
         mixed: Samples = (samples + piece).astype(np.float32, copy=False)
         return mixed
 
-    def used(self, front_end: FrontEnd, recorded_hz: int | None) -> RoomUsed:
+    def used(self, front_end: FrontEnd, recorded_hz: int | None, live: LiveCut | None) -> RoomUsed:
         """What the card keeps of it; `recorded_hz` is the lowest rate among the recordings."""
         duration_s, level = front_end.duration_s, level_dbfs(self.samples)
         return RoomUsed(
@@ -147,6 +147,7 @@ class Room:
             clipped=self.clipped,
             highest_hz=highest_hz(self.samples, self.rate_hz, front_end.rate_hz / 2),
             narrows=make_front_end(front_end.name, duration_s, recorded_hz) != front_end,
+            live=live,
         )
 
     def _piece(self, n: int, part: int | None, chance: np.random.Generator) -> Samples:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from model.adaptation import describe_adaptation
 from model.alarms import AlarmRule
 from model.budget import describe_budget
-from model.card import AlarmRate, FalseAlarms, ModelCard, RoomUsed
+from model.card import AlarmRate, FalseAlarms, LiveCut, ModelCard, RoomUsed
 from model.detector import Detector
 from model.errors import shown
 from model.features import FrontEnd
@@ -101,13 +101,13 @@ def _fitted(detector: Detector) -> list[str]:
         low, high = card.snr_range_db
         lines.append(_row("conditions", f"signal over noise {low:.0f} to {high:.0f} dB"))
     if card.room is not None:
-        lines += _room(card.room, front_end)
+        lines += _room(card.room, front_end, detector.false_alarm_rate)
     if detector.maps:
         lines.append(_row("maps", map_words(detector)))
     return lines
 
 
-def _room(room: RoomUsed, front_end: FrontEnd) -> list[str]:
+def _room(room: RoomUsed, front_end: FrontEnd, rate: float) -> list[str]:
     how = "as it was recorded"
     if room.snr_db is not None:
         how = f"{abs(room.snr_db):g} dB {'above' if room.snr_db < 0 else 'below'} each recording"
@@ -120,7 +120,7 @@ def _room(room: RoomUsed, front_end: FrontEnd) -> list[str]:
             "too short to be held out as recordings are: expect more alarms than below"
         )
     if room.clipped:
-        sentences.append("it clips: such noise is nowhere; record it anew at a lower input level")
+        sentences.append("it clips, and sounds otherwise: record it anew at a lower input level")
     reach = f"{front_end.name} listens up to {front_end.rate_hz / 2000:g} kHz"
     if room.narrows:
         sentences.append(f"its rate is lower than that of the recordings: so {reach} only")
@@ -129,7 +129,22 @@ def _room(room: RoomUsed, front_end: FrontEnd) -> list[str]:
             f"it holds next to nothing above {room.highest_hz / 1000:.1f} kHz, and {reach}: noise "
             "up there will seem odd. Record the room with the microphone of the monitor"
         )
+    if room.live is not None:
+        sentences += _live(room.live, rate)
     return _rows("room", *sentences)
+
+
+def _live(live: LiveCut, rate: float) -> list[str]:
+    """How the monitor will fare in the room, and what to do where it will not."""
+    sentences = [
+        f"as the monitor will cut sounds there: of {live.sounds:,} that were held out "
+        f"{live.alarms:,} alarm, and for {live.missed:,} the gate does not open"
+    ]
+    if live.is_odder(rate) or live.is_missed:
+        sentences.append("too much is lost in the noise: bring the microphone nearer to the sound")
+    if live.is_odder(rate):
+        sentences.append("or let offkey check --adapt hear it there with that microphone")
+    return sentences
 
 
 def _gate(segmentation: Segmentation) -> list[str]:

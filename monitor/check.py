@@ -2,8 +2,7 @@
 
 p of normal sounds like those of the reference is spread evenly from 0 to 1. How well it is so is
 told by the two-sided Kolmogorov-Smirnov test for two samples, reference and site, because the
-reference is a sample too; how often they alarm by a share with its interval (Wilson, Journal of the
-American Statistical Association 22, 1927).
+reference is a sample too; how often they alarm by a share with its interval.
 """
 
 from __future__ import annotations
@@ -19,6 +18,7 @@ from model.conformity import Conformity
 from model.detector import ANOMALOUS, Detector, Score
 from model.features import band_parts
 from model.profiles import range_text
+from model.shares import Share, share_of
 
 Floats = NDArray[np.float64]
 SURE = 0.01
@@ -29,22 +29,6 @@ _MORE = 1.25
 _MOST_BANDS = 3
 OFTEN = 0.2
 """Such a share in more noise than the reference had is no accident."""
-_Z95 = 1.959964
-
-
-@dataclass(frozen=True)
-class Share:
-    """How many of how many, and where the true share lies with 95 % confidence."""
-
-    count: int
-    of: int
-    low: float
-    high: float
-
-    @property
-    def share(self) -> float:
-        """The observed one."""
-        return self.count / self.of
 
 
 @dataclass(frozen=True)
@@ -105,14 +89,14 @@ def measure(detector: Detector, heard: Sequence[SiteSound]) -> Agreement:
     return Agreement(
         scored=len(scores),
         not_scored=len(heard) - len(scores),
-        alarms=interval(alarms, len(scores), overlap),
+        alarms=share_of(alarms, len(scores), overlap),
         rate=detector.false_alarm_rate,
         distance=distance,
         test_p=kolmogorov(distance, n * reference / (n + reference)),
         is_odder=bool(p.mean() < 0.5),
         bands=_bands(detector, scores),
-        noisier=interval(noisier, len(scores), overlap),
-        quieter=interval(quieter, len(scores), overlap),
+        noisier=share_of(noisier, len(scores), overlap),
+        quieter=share_of(quieter, len(scores), overlap),
     )
 
 
@@ -146,17 +130,6 @@ def kolmogorov(distance: float, n: float) -> float:
         return 1.0
     total = sum((-1.0) ** (k - 1) * math.exp(-2 * (k * x) ** 2) for k in range(1, 101))
     return float(min(1.0, max(0.0, 2 * total)))
-
-
-def interval(count: int, of: int, overlap: float = 1.0) -> Share:
-    """A share with Wilson's interval; of windows that overlap fewer count as independent."""
-    n, share = of / overlap, count / of
-    z2 = _Z95**2
-    centre = (share + z2 / (2 * n)) / (1 + z2 / n)
-    half = _Z95 * math.sqrt(share * (1 - share) / n + z2 / (4 * n * n)) / (1 + z2 / n)
-    low = 0.0 if count == 0 else max(0.0, centre - half)
-    high = 1.0 if count == of else min(1.0, centre + half)
-    return Share(count, of, low, high)
 
 
 def _bands(detector: Detector, scores: Sequence[Score]) -> tuple[str, ...]:

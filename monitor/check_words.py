@@ -13,8 +13,9 @@ from model.adaptation import sounds_needed
 from model.detector import Detector
 from model.errors import shown
 from model.known import Known
+from model.shares import Share
 from model.words import error_text
-from monitor.check import FEWEST_TO_TEST, OFTEN, SURE, Agreement, Share, advice
+from monitor.check import FEWEST_TO_TEST, OFTEN, SURE, Agreement, advice
 
 _WIDTH = 80
 _MEANS = {

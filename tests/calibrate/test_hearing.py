@@ -12,13 +12,14 @@ import soundfile
 from numpy.typing import NDArray
 
 from calibrate import hearing
-from calibrate.choosing import what_is_asked
+from calibrate.choosing import Kept, what_is_asked
 from calibrate.damages import DAMAGES, Damage
 from calibrate.fitted import Fitted
 from calibrate.fitting import Settings, calibrate
 from calibrate.hearing import Heard, hears_more
+from calibrate.heldsounds import HeldOutSound, read_sound
 from model.audio import AudioReader, Samples, read_recording
-from model.card import DamageHeard, Hearing
+from model.card import DamageHeard, Hearing, LiveCut
 from model.detector import Detector
 from model.errors import InputError
 from model.hearing import describe_hearing
@@ -102,7 +103,7 @@ def test_a_window_is_read_alone_as_it_was_cut(
     cut = Segmentation("continuous", 0.5, 0.25)
     path = str(tmp_path / "long.wav")
     whole = cut_recording(read_recording(path, rate_hz), cut)[window].samples
-    alone = hearing._read(hearing._Sound(path, window, 0), rate_hz, cut)
+    alone = read_sound(HeldOutSound(path, window, 0), rate_hz, cut)
     assert alone is not None
     np.testing.assert_allclose(alone, whole, atol=1e-6)
 
@@ -121,10 +122,10 @@ def test_only_what_a_window_depends_on_is_read(
 
     monkeypatch.setattr(AudioReader, "read_frames", noting)
     cut = Segmentation("continuous", 0.5, 0.25)
-    assert hearing._read(hearing._Sound(str(tmp_path / "long.wav"), 600, 0), 8000, cut) is not None
+    assert read_sound(HeldOutSound(str(tmp_path / "long.wav"), 600, 0), 8000, cut) is not None
     assert sum(frames) <= 2.5 * 8000
-    assert hearing._read(hearing._Sound(str(tmp_path / "long.wav"), 10**6, 0), 8000, cut) is None
-    assert hearing._read(hearing._Sound(str(tmp_path / "gone.wav"), 0, 0), 8000, cut) is None
+    assert read_sound(HeldOutSound(str(tmp_path / "long.wav"), 10**6, 0), 8000, cut) is None
+    assert read_sound(HeldOutSound(str(tmp_path / "gone.wav"), 0, 0), 8000, cut) is None
 
 
 def test_a_model_keeps_what_it_hears(word_detector: Detector, tmp_path: Path) -> None:
@@ -199,7 +200,7 @@ def test_auto_takes_the_reference_method_where_it_cannot_tell(words_folder: Path
     found = calibrate([str(words_folder)], Settings(maps=False))
     assert found.front_end.name == "spectrum"
     assert found.card.choice == (
-        "spectrum: 60 recordings are too few to tell what hears more: it takes 99"
+        "spectrum: 60 sounds are too few to tell what hears more: it takes 99"
     )
 
 
@@ -216,9 +217,8 @@ def test_auto_takes_the_reference_method_for_low_rates(
         calibrate([str(tmp_path)], Settings(features="mel", maps=False))
 
 
-def test_equal_ears_keep_the_reference_method() -> None:
-    """Where both find the same, spectrum stays."""
-    same = heard(np.ones((60, hearing._VERSIONS), bool))
+def choose(heard_by: dict[str, Heard], live: LiveCut | None) -> Kept:
+    """Choose between two stubs that hear this, and one of which the gate cuts like this."""
     read = {"spectrum": _Names(), "mel": _Names()}
     asked: list[str] = []
 
@@ -226,19 +226,40 @@ def test_equal_ears_keep_the_reference_method() -> None:
         asked.append(name)
         return _Stub()  # type: ignore[return-value]
 
-    _, _, why = what_is_asked(
+    kept = what_is_asked(
         "auto",
         read,  # type: ignore[arg-type]
         fit,
-        lambda models: [same] * len(models),
+        lambda _models: list(heard_by.values()),
+        lambda _fitted: live,
     )
     assert asked == ["spectrum", "mel"]
-    assert why.startswith("spectrum: mel is not sure to hear more")
+    return kept
+
+
+def test_equal_ears_keep_the_reference_method() -> None:
+    """Where both find the same, spectrum stays."""
+    same = heard(np.ones((60, hearing._VERSIONS), bool))
+    kept = choose({"spectrum": same, "mel": same}, None)
+    assert kept.why.startswith("spectrum: mel is not sure to hear more")
+
+
+def test_what_hears_more_but_alarms_live_is_not_kept() -> None:
+    """In a room mel is kept where what the gate cuts is no odder, not where half of it alarms."""
+    none, all_of_them = (heard(np.full((60, hearing._VERSIONS), found)) for found in (False, True))
+    both = {"spectrum": none, "mel": all_of_them}
+    assert choose(both, None).heard is all_of_them
+    assert choose(both, LiveCut(100, 0, 4, 2)).heard is all_of_them
+    kept = choose(both, LiveCut(100, 3, 58, 56))
+    assert kept.heard is none
+    assert "58 of 100 sounds alarm as a monitor cuts them in the room" in kept.why
 
 
 class _Names:
     names = tuple(map(str, range(200)))
+    recording = np.arange(200)
 
 
 class _Stub:
     reference = _Names()
+    rate = 0.01

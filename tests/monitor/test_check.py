@@ -17,7 +17,7 @@ from model.conformity import Conformity
 from model.detector import Detector
 from model.segment import Segment
 from model.storage import read_model, write_model
-from monitor.check import SiteSound, advice, distance_to, interval, kolmogorov, measure
+from monitor.check import SiteSound, advice, distance_to, kolmogorov, measure
 
 Samples = NDArray[np.float32]
 Outcome = subprocess.CompletedProcess[str]
@@ -73,21 +73,6 @@ def test_normal_sounds_fail_the_test_no_more_often_than_chance() -> None:
         p = reference.p_values(*scores_of(2 * seed + 1, 100)).joint
         refused += kolmogorov(distance_to(reference, p), 50) < 0.05
     assert 5 <= refused <= 34
-
-
-def test_interval_is_that_of_scipy() -> None:
-    """The interval of a share is Wilson's."""
-    from scipy.stats import binomtest
-
-    for count, of in ((0, 60), (1, 60), (9, 100), (100, 100)):
-        theirs = binomtest(count, of).proportion_ci(0.95, method="wilson")
-        ours = interval(count, of)
-        assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=1e-6)
-
-
-def test_overlapping_windows_count_for_less() -> None:
-    """Windows that share their moments give a wider interval than as many sounds."""
-    assert interval(5, 100, overlap=2).high > interval(5, 100).high
 
 
 @pytest.fixture
