@@ -40,6 +40,7 @@ def hang(
         names=reference.names,
         groups=names,
         group_of=np.array([index.get(name, -1) for name in groups.of_recording], np.int32),
+        sound=np.array(reference.sounds, np.uint64),
         recording=reference.recording[kept].astype(np.int32),
         part=_parts(reference.recording)[kept],
         isolation=fitted[0].astype(np.float32),

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from calibrate.readfile import read_file
+from calibrate.readfile import ReadFile, read_file
 from calibrate.reference import Reference
 from calibrate.rows import joined
 from model.errors import InputError, shown
@@ -34,7 +34,7 @@ def add_marked(
     is all of them.
     """
     # They were heard in the room: it is in them.
-    pairs = [(sound, read_file(str(sound.path), [front_end], segmentation)[0]) for sound in sounds]
+    pairs = [(sound, _read(sound, reference, front_end, segmentation)) for sound in sounds]
     used = [(sound, read) for sound, read in pairs if read.skipped is None]
     skipped = tuple((shown(sound.path), read.skipped) for sound, read in pairs if read.skipped)
     if not used:
@@ -54,11 +54,23 @@ def add_marked(
         recording=np.append(reference.recording, np.repeat(n + np.arange(len(used)), counts)),
         skipped=reference.skipped + skipped,
         clipped=reference.clipped + tuple(shown(sound.path) for sound, _ in used if sound.clipped),
+        sounds=reference.sounds + tuple(read.sound for _, read in used),
         cut=reference.cut + sum(read.is_cut for _, read in used),
         digest=digest.hexdigest(),
         snr_range_db=_widened(reference.snr_range_db, [sound.snr_db for sound, _ in used]),
         marked=tuple(sound.name for sound, _ in used),
     )
+
+
+def _read(
+    sound: MarkedSound, reference: Reference, front_end: FrontEnd, segmentation: Segmentation
+) -> ReadFile:
+    """A marked sound, whole; one that is a recording already is not taken twice."""
+    read = read_file(str(sound.path), [front_end], segmentation)[0]
+    if read.skipped is None and read.sound in reference.sounds:
+        original = reference.names[reference.sounds.index(read.sound)]
+        return ReadFile(skipped=f"a copy of {shown(original)}")
+    return read
 
 
 def _widened(

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from calibrate.room import Room
-from model.audio import Decoded, decode
+from model.audio import Decoded, decode, sound_digest
 from model.errors import AudioError
 from model.features import Features, FrontEnd
 from model.segment import Segmentation
@@ -31,8 +31,8 @@ class ReadFile:
     is_cut: bool = False
     digest: bytes = b""
     """SHA-256 of the file."""
-    sound: bytes = b""
-    """SHA-256 of its samples as the front end gets them, before any room is mixed in."""
+    sound: int = 0
+    """Digest of its samples as the front end gets them, before any room is mixed in."""
     rate_hz: int | None = None
     """The file's own; None where it could not be decoded."""
     skipped: str | None = None
@@ -86,10 +86,13 @@ def _heard_by(
         recording = decoded.at(front_end.rate_hz)
     except AudioError as error:
         return ReadFile(skipped=f"unreadable: {error.what}")
-    sound = hashlib.sha256(np.ascontiguousarray(recording.samples).data).digest()
+    sound = sound_digest(recording.samples)
     if room is not None:
         recording = room.in_recording(recording, decoded.path)
     segments = cut_recording(recording, segmentation)
+    # The gate takes no sound that is so short for one.
+    if segmentation.mode == "event" and recording.duration_s < segmentation.gate.shortest_s:
+        return ReadFile(skipped="too short")
     features, windows, snr_db = [], [], []
     for i, segment in enumerate(segments):
         row = None if segment.reason else front_end.features(segment.samples)

@@ -54,6 +54,8 @@ class Reference:
     snr_range_db: tuple[float, float] | None
     lowest_rate_hz: int | None = None
     """Of all files that could be decoded and have a rate that the front end can take at all."""
+    sounds: tuple[int, ...] = ()
+    """Digests of the recordings' samples, marked sounds included; empty where not known."""
     marked: tuple[str, ...] = ()
     """Names of the marked sounds, which are the last recordings."""
     window: NDArray[np.int64] | None = None
@@ -128,7 +130,7 @@ class _Collected:
     def __init__(self, front_end: FrontEnd) -> None:
         self._rows = Collector(front_end.n_features)
         self._lowest_hz = min(FRONT_ENDS[front_end.name].rates_hz)
-        self._first: dict[bytes, str] = {}
+        self._first: dict[int, str] = {}
         self.files: list[ReadFile] = []
 
     def add(self, path: str, read: ReadFile) -> None:
@@ -170,6 +172,7 @@ def _reference(
         digest=hashlib.sha256(b"".join(digests)).hexdigest(),
         snr_range_db=(min(snr_db), max(snr_db)) if snr_db else None,
         lowest_rate_hz=lowest_hz,
+        sounds=tuple(read.sound for _, read in used),
         window=np.array([i for _, read in used for i in read.windows], np.int64),
     )
 

@@ -27,13 +27,20 @@ def sounds_needed(rate: float) -> int:
     return max(FEWEST, math.ceil(1 / rate - 1e-9) - 1)
 
 
-def adapted(detector: Detector, scores: Sequence[Score], source: str, created: str) -> Detector:
+def adapted(
+    detector: Detector,
+    scores: Sequence[Score],
+    source: str,
+    created: str,
+    digests: Sequence[int | None] = (),
+) -> Detector:
     """The detector with held-out scores of these sounds; the reference's are kept beside them.
 
-    Left out are sounds that were not scored, copies, and what the detector was fitted on. Raises
-    InputError for fewer than it takes to keep the detector's false-alarm rate.
+    Left out are sounds that were not scored, copies, and what the detector was fitted on: `digests`
+    as for `recognise`. Raises InputError for fewer than it takes to keep the detector's false-alarm
+    rate.
     """
-    usable = recognise(detector, scores).can_be_ranked_among
+    usable = recognise(detector, scores, digests).can_be_ranked_among
     pairs = zip(scores, usable.tolist(), strict=True)
     taken = [score for score, is_usable in pairs if is_usable and score.p is not None]
     rate, reference = detector.false_alarm_rate, detector.original or detector.conformity
@@ -58,7 +65,7 @@ def adapted(detector: Detector, scores: Sequence[Score], source: str, created: s
 def forgotten(detector: Detector) -> Detector:
     """The detector with the reference's own held-out scores again. Raises InputError for none."""
     if detector.original is None:
-        raise InputError("This model was never adapted: its scores are those of its reference.")
+        raise InputError("This model ranks sounds among those of its reference already.")
     return replace(
         detector,
         conformity=detector.original,

@@ -95,6 +95,20 @@ class Detector:
         return self.conformity.thresholds(self.false_alarm_rate)
 
     @property
+    def measured_rate(self) -> float | None:
+        """Share of sounds of groups that it had not heard that alarm at the rate in force.
+
+        None where that is not known: too few recordings, adapted since, or of an older version.
+        """
+        gallery, rate, folds = self.gallery, self.false_alarm_rate, self.card.folds
+        if gallery is None or self.original is not None:
+            return None
+        p = gallery.p[gallery.recording < len(gallery.names) - len(self.card.marked)]
+        # They are ranked among the other folds, whose sounds are fewer: no p is smaller than this.
+        smallest = 1 / (self.conformity.n * (folds - 1) / folds + 1)
+        return float(np.mean(p <= rate * (1 + 1e-6))) if smallest <= rate else None
+
+    @property
     def sounds(self) -> str:
         """What it scores one by one, in a word."""
         return "windows" if self.segmentation.mode == "continuous" else "sounds"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from model.errors import as_text
 
 _PREFIX = "gallery_"
+_NONE: NDArray[np.uint64] = np.empty(0, np.uint64)
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,9 @@ class Gallery:
     map_s: tuple[float, float] | None
     """Seconds that the maps took, and how many of those were waited for; None without maps."""
     agreement: Agreement | None
+    sound: NDArray[np.uint64] = field(default_factory=_NONE.copy)
+    """Digest of each recording's samples, to know it again, shape `(n_recordings,)`; empty in older
+    models."""
 
     def group(self, sound: int) -> str | None:
         """The group of a sound; None where every recording is a group by itself."""
@@ -108,7 +112,7 @@ def gallery_arrays(gallery: Gallery | None) -> dict[str, NDArray[Any]]:
     """The arrays for the model file; none without a gallery."""
     if gallery is None:
         return {}
-    return {f"{_PREFIX}{name}": getattr(gallery, name) for name in _ARRAYS}
+    return {f"{_PREFIX}{name}": getattr(gallery, name) for name in (*_ARRAYS, "sound")}
 
 
 def gallery_json(gallery: Gallery | None) -> dict[str, Any] | None:
@@ -139,5 +143,6 @@ def gallery_from(
         groups=tuple(described["groups"]),
         map_s=(map_s[0], map_s[1]) if map_s else None,
         agreement=agreement,
+        sound=arrays.get(f"{_PREFIX}sound", _NONE),
         **{name: arrays[f"{_PREFIX}{name}"] for name in _ARRAYS},
     )

@@ -42,8 +42,14 @@ class Known(NamedTuple):
         return ~(self.copies | self.learnt)
 
 
-def recognise(detector: Detector, scores: Sequence[Score]) -> Known:
-    """Which of these sounds the detector knows; one that was not scored is new."""
+def recognise(
+    detector: Detector, scores: Sequence[Score], digests: Sequence[int | None] = ()
+) -> Known:
+    """Which of these sounds the detector knows; one that was not scored is new.
+
+    `digests` of whole recordings, where sounds are such, know them again also where the detector
+    was fitted on them in a room.
+    """
     isolation, reconstruction = scores_of(scores)
     nobody = np.zeros(len(scores), bool)
     copies, learnt, adapted = nobody.copy(), nobody.copy(), nobody.copy()
@@ -54,6 +60,8 @@ def recognise(detector: Detector, scores: Sequence[Score]) -> Known:
     gallery, held_out = detector.gallery, detector.conformity
     if gallery is not None:
         learnt = _among(isolation, reconstruction, gallery.isolation, gallery.reconstruction)
+        known = set(gallery.sound.tolist())
+        learnt[: len(digests)] |= [digest in known for digest in digests]
     if detector.original is not None:
         adapted = _among(isolation, reconstruction, held_out.isolation, held_out.reconstruction)
     return Known(copies, learnt & ~copies, adapted & ~copies & ~learnt)

@@ -6,7 +6,6 @@ It is long because all that is to be said of a model stands in one order, here.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 
 from model.adaptation import describe_adaptation
 from model.alarms import AlarmRule
@@ -185,7 +184,7 @@ def _promise(detector: Detector) -> list[str]:
         "  asked     mean   worst group                 in-sample thresholds would give",
         *(_false_alarm_row(row) for row in card.false_alarms),
         *_without_marked(card),
-        *_expect(card.false_alarms, "windows" if continuous else "sounds of a new group"),
+        *_expect(detector),
         "",
         _row(
             "smallest p",
@@ -245,14 +244,15 @@ def _an_hour(rate: AlarmRate) -> str:
     return two_digits(rate.alarms / rate.hours) if rate.alarms else "none"
 
 
-def _expect(rows: Sequence[FalseAlarms], sounds: str) -> list[str]:
+def _expect(detector: Detector) -> list[str]:
     """A plain sentence where new groups alarm clearly more often than was asked."""
-    worse = [row for row in rows if row.measurable and row.mean > 1.5 * row.rate]
-    if not worse:
+    rate, measured = detector.false_alarm_rate, detector.measured_rate
+    if measured is None or measured <= 1.5 * rate:
         return []
+    sounds = "windows" if detector.segmentation.mode == "continuous" else "sounds of a new group"
     sentence = (
-        f"expect about {100 * worse[0].mean:.1f} false alarms in 100 {sounds}, not "
-        f"{100 * worse[0].rate:g}: groups differ; more of them help"
+        f"expect about {100 * measured:.1f} false alarms in 100 {sounds}, not {100 * rate:g}: "
+        "groups differ; more of them help"
     )
     return textwrap.wrap(sentence, 80, initial_indent="  ", subsequent_indent="  ")
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from model.adaptation import sounds_needed
 from model.conformity import Conformity
 from model.detector import ANOMALOUS, Detector, Score
 from model.features import band_parts
@@ -39,7 +40,9 @@ class Agreement:
     not_scored: int
     alarms: Share
     rate: float
-    """What the model promises."""
+    """What was asked of the model."""
+    expected: float
+    """What calibration measured on groups that it had not heard, where that is more."""
     distance: float
     """Of the two distributions, from 0 to 1: the statistic of the test."""
     test_p: float
@@ -62,7 +65,12 @@ class Agreement:
     def agrees(self) -> bool:
         """Neither the test nor the alarms speak against the model."""
         differs = self.can_test and self.test_p < SURE
-        return not differs and self.alarms.low <= self.rate
+        return not differs and not self.alarms_too_often
+
+    @property
+    def alarms_too_often(self) -> bool:
+        """More often than the model leads to expect, and not by chance."""
+        return self.alarms.low > self.expected
 
 
 @dataclass(frozen=True)
@@ -72,6 +80,8 @@ class SiteSound:
     score: Score
     snr_db: float | None
     """Signal over noise."""
+    digest: int | None = None
+    """Of its samples, where it is a whole recording."""
 
 
 def measure(detector: Detector, heard: Sequence[SiteSound]) -> Agreement:
@@ -91,6 +101,7 @@ def measure(detector: Detector, heard: Sequence[SiteSound]) -> Agreement:
         not_scored=len(heard) - len(scores),
         alarms=share_of(alarms, len(scores), overlap),
         rate=detector.false_alarm_rate,
+        expected=max(detector.false_alarm_rate, detector.measured_rate or 0.0),
         distance=distance,
         test_p=kolmogorov(distance, n * reference / (n + reference)),
         is_odder=bool(p.mean() < 0.5),
@@ -165,11 +176,16 @@ def _runs(excess: Floats, edges_hz: Floats) -> list[tuple[float, float, float]]:
 
 
 def advice(found: Agreement) -> str:
-    """What is the matter: `nothing`, `too few`, `background`, `odder`, `differs` or `alike`."""
+    """What is the matter: `few`, `nothing`, `fewer`, `background`, `odder`, `differs` or `alike`.
+
+    `few` sounds can tell nothing; `fewer` than it takes to see the rate speak for nothing else.
+    """
+    if not found.can_test:
+        return "few"
     if found.agrees:
-        return "too few" if found.scored < 1 / found.rate - 1 else "nothing"
+        return "fewer" if found.scored < sounds_needed(found.rate) else "nothing"
     if found.noisier.share >= OFTEN:
         return "background"
-    if found.alarms.low > found.rate:
+    if found.alarms_too_often:
         return "odder"
     return "differs" if found.is_odder else "alike"

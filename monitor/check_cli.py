@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -53,16 +54,20 @@ def check(model: str, files: tuple[str, ...], **options: Any) -> None:
     sounds, source = _from_files(files, detector) if files else _live(detector, options)
     scores = [sound.score for sound in sounds]
     _refuse_nothing(scores, files)
-    known = recognise(detector, scores)
+    known = recognise(detector, scores, [sound.digest for sound in sounds])
     _refuse_known(scores, known)
     new = [sound for sound, is_new in zip(sounds, known.is_new, strict=True) if is_new]
     found = measure(detector, new)
     lines = check_words.describe(found, known, detector)
     if not options["adapt"]:
-        lines += check_words.what_to_do(found, detector, model, files)
-    click.echo("\n".join(lines))
-    if options["adapt"]:
-        _adapt(model, detector, scores, found, source)
+        lines += check_words.what_to_do(found, detector, model, _heard_by(files, options))
+        click.echo("\n".join(lines))
+        return
+    # First the work, then the words: a reader that has gone takes nothing away.
+    try:
+        lines += ["", *_adapt(model, detector, sounds, found, source)]
+    finally:
+        click.echo("\n".join(lines))
 
 
 def _check_options(files: Sequence[str], options: dict[str, Any]) -> None:
@@ -106,6 +111,7 @@ def _refuse_known(scores: Sequence[Score], known: Known) -> None:
 
 def _live(detector: Detector, options: dict[str, Any]) -> tuple[list[SiteSound], str]:
     """What is heard at the microphone, and its name."""
+    from model.errors import OffkeyError
     from monitor.listening import TimeLimit, place_source
     from monitor.session import warn
     from monitor.stream import Stream
@@ -118,8 +124,12 @@ def _live(detector: Detector, options: dict[str, Any]) -> tuple[list[SiteSound],
         stream = Stream(detector, [source], [_collector(sounds, warn), limit], warn)
         limit.stream = stream
         warn(f"listening for {options['seconds']:g} s: let all sound as it should. Ctrl-C: enough.")
-        with stop_on_signals(stream.stop):
+        with stop_on_signals(stream.stop) as came:
             last = stream.run()
+    if options["adapt"] and any(number != signal.SIGINT for number in came):
+        raise OffkeyError(
+            "Ended before its time: nothing was changed.", "Ctrl-C ends it early and adapts."
+        )
     if last.problem is not None and not sounds:
         sys.exit(1)
     warn(f"heard {limit.heard_s:,.0f} s of {source.name}")
@@ -136,18 +146,21 @@ def _from_files(paths: Sequence[str], detector: Detector) -> tuple[list[SiteSoun
     if not found.paths:
         raise InputError("No audio files were found there.")
     sounds: list[SiteSound] = []
+    bad: dict[str, list[str]] = {}
     for path in found.paths:
         try:
             sounds += _from_file(path, detector)
         except AudioError as error:
-            warn(str(error))
+            bad.setdefault(error.what, []).append(str(error))
+    for what, errors in bad.items():
+        warn(errors[0] if len(errors) == 1 else f"{len(errors):,} files: each {what}.")
     n = len(found.paths)
     return sounds, "1 file" if n == 1 else f"{n:,} files"
 
 
 def _from_file(path: str, detector: Detector) -> list[SiteSound]:
     """A short file is one sound, as calibration takes it; a long one is heard as if live."""
-    from model.audio import AudioReader, read_recording
+    from model.audio import AudioReader, read_recording, sound_digest
     from model.segmenter import cut_recording
     from monitor.check import SiteSound
     from monitor.session import warn
@@ -160,8 +173,9 @@ def _from_file(path: str, detector: Detector) -> list[SiteSound]:
     if is_one_sound:
         recording = read_recording(path, detector.front_end.rate_hz)
         segments = cut_recording(recording, cut)
-        scores = detector.score_batch(segments)
-        return [SiteSound(score, s.snr_db) for s, score in zip(segments, scores, strict=True)]
+        scores, digest = detector.score_batch(segments), sound_digest(recording.samples)
+        pairs = zip(segments, scores, strict=True)
+        return [SiteSound(score, segment.snr_db, digest) for segment, score in pairs]
     sounds: list[SiteSound] = []
     Stream(detector, [AudioFile(path)], [_collector(sounds, warn)], warn).run()
     return sounds
@@ -189,14 +203,23 @@ def _collector(sounds: list[SiteSound], warn: Callable[[str], None]) -> Sink:
     return Collector()
 
 
+def _heard_by(files: Sequence[str], options: dict[str, Any]) -> list[str]:
+    """The words of the command by which the sounds were heard."""
+    live = [(name, options[name]) for name in ("device", "channel", "rehearse")]
+    return [*files, *(word for name, value in live if value for word in (f"--{name}", str(value)))]
+
+
 def _adapt(
-    path: str, detector: Detector, scores: Sequence[Score], found: Agreement, source: str
-) -> None:
-    """Write the model with new held-out scores; names that it was given meanwhile are kept."""
+    path: str, detector: Detector, sounds: Sequence[SiteSound], found: Agreement, source: str
+) -> list[str]:
+    """Write the model with new held-out scores; names that it was given meanwhile are kept.
+
+    What that changed, in words.
+    """
     from model.adaptation import adapted
     from model.errors import OffkeyError, shown
     from model.storage import read_model, write_model
-    from monitor.check_words import compare
+    from monitor.adapt_words import compare
     from monitor.naming import is_same_calibration
 
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -206,8 +229,9 @@ def _adapt(
             f"{shown(path)} was calibrated anew meanwhile: it is not adapted.",
             "Check the new model.",
         )
-    made = write_model(path, adapted(stored, scores, source, now))
-    click.echo("\n" + "\n".join(compare(found, detector, made, path)))
+    scores, digests = [one.score for one in sounds], [one.digest for one in sounds]
+    made = write_model(path, adapted(stored, scores, source, now, digests))
+    return compare(found, detector, made, path)
 
 
 def _forget(path: str) -> None:

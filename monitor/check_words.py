@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shlex
 import textwrap
 from collections.abc import Sequence
@@ -14,18 +13,18 @@ from model.detector import Detector
 from model.errors import shown
 from model.known import Known
 from model.shares import Share
-from model.words import error_text
 from monitor.check import FEWEST_TO_TEST, OFTEN, SURE, Agreement, advice
 
 _WIDTH = 80
 _MEANS = {
+    "few": "Too few {what} to tell whether the model's promise holds here.",
+    "fewer": "Nothing speaks against the model, but these {what} are too few to be sure.",
     "nothing": "The model's promise holds here, as far as these {what} tell.",
-    "too few": "Nothing speaks against the model, but these {what} are too few to be sure.",
     "background": "There is more noise here than in the reference: its promise is not to be relied "
     "on.",
     "odder": "Normal {what} here are odder than the {known}: the promise does not hold.",
     "differs": "Normal {what} here are odder on the whole than the {known}, but do not alarm more "
-    "often than promised.",
+    "often than expected.",
     "alike": "Normal {what} here are less odd than the {known}: few alarm, and odd ones may be "
     "missed.",
 }
@@ -40,7 +39,7 @@ def describe(found: Agreement, known: Known, detector: Detector) -> list[str]:
     lines += _rows("alarms", _alarms(found, what))
     lines += _rows("p-values", _spread(found, detector))
     if found.bands:
-        lines += _rows("differs", f"larger errors than in the reference: {', '.join(found.bands)}")
+        lines += _rows("errors", f"larger than in the reference: {', '.join(found.bands)}")
     for share, how in ((found.noisier, "less"), (found.quieter, "more")):
         if share.share >= OFTEN / 4:
             lines += _rows(
@@ -49,6 +48,11 @@ def describe(found: Agreement, known: Known, detector: Detector) -> list[str]:
                 "reference",
             )
     means = _MEANS[advice(found)].format(what=what, known=detector.held_out_sounds)
+    if found.can_test and found.agrees and found.bands:
+        means += " They differ a little, as said above, and do not alarm more for it."
+    room = detector.card.room
+    if room is not None and found.quieter.share >= OFTEN:
+        means += f" It learnt them in the noise of {shown(room.name)}: without, they are odd to it."
     return [*lines, "", *textwrap.wrap(means, _WIDTH)]
 
 
@@ -61,89 +65,66 @@ def known_ones(known: Known) -> str:
     return ", ".join(parts)
 
 
-def compare(before: Agreement, old: Detector, new: Detector, path: str) -> list[str]:
-    """What adapting changed, and the way back; where it was adapted before, the reference too."""
-    what, made = new.sounds, new.card.adaptation
-    assert made is not None and new.original is not None  # it has just been adapted
-    alarms = int((new.conformity.reference_p() <= new.false_alarm_rate).sum())
-    columns = [
-        ("before", _of(before.alarms), old.thresholds),
-        ("after", f"{alarms:,} of {made.sounds:,}", new.thresholds),
-    ]
-    if old.original is not None:
-        by_reference = new.original.thresholds(new.false_alarm_rate)
-        text = f"{made.alarms_before:,} of {made.sounds:,}"
-        columns.insert(0, ("by the reference", text, by_reference))
-    names, counts, limits = zip(*columns, strict=True)
-    isolation = [f"from {one.isolation_score:+.3f} on" for one in limits]
-    errors = [f"from {error_text(one.reconstruction_error)} on" for one in limits]
-    return [
-        f"{'adapted':<12}p is now the rank among these {made.sounds:,} {what}",
-        _columns("", names),
-        _columns("alarms", counts),
-        _columns("isolation", isolation),
-        _columns("error", errors),
-        "",
-        f"After: each is ranked among all of them, itself included. How often new {what}",
-        "alarm, others can tell. What was odd here while it listened counts as normal",
-        "from now on. The scores of the reference are kept. To go back:",
-        f"  offkey check {_word(path)} --forget",
-    ]
-
-
-def _columns(label: str, cells: Sequence[str]) -> str:
-    return f"{label:<12}{''.join(f'{cell:<22}' for cell in cells)}".rstrip()
-
-
 def _heard(found: Agreement, what: str) -> str:
+    heard = _count(found.scored, what)
     if not found.not_scored:
-        return f"{found.scored:,} {what}"
-    return f"{found.scored:,} {what}; {found.not_scored:,} more could not be scored"
+        return heard
+    return f"{heard}; {found.not_scored:,} more could not be scored"
 
 
 def _alarms(found: Agreement, what: str) -> str:
     low, high = _hundred(found.alarms.low), _hundred(found.alarms.high)
     sentence = f"{_of(found.alarms)} at p up to {found.rate:.2g}: "
-    promised = _hundred(found.rate)
-    if found.alarms.low > found.rate:
+    asked, expected = _hundred(found.rate), ""
+    if found.expected > 1.5 * found.rate:
+        expected = f"; calibration expects about {_hundred(found.expected)} of a new group"
+    if found.alarms_too_often:
         return (
-            f"{sentence}about {_hundred(found.alarms.share)} in 100 instead of {promised} "
-            f"({low} to {high} with 95 % confidence)"
+            f"{sentence}about {_hundred(found.alarms.share)} in 100 instead of {asked} "
+            f"({low} to {high} with 95 % confidence){expected}"
         )
     if found.alarms.high < found.rate:
-        return f"{sentence}at most {high} in 100 with 95 % confidence, promised are {promised}"
-    text = f"{sentence}{low} to {high} in 100 with 95 % confidence, promised are {promised}"
-    if found.scored < 1 / found.rate - 1:
-        text += f"; it takes {math.ceil(1 / found.rate):,} {what} or more to see that rate"
+        return f"{sentence}at most {high} in 100 with 95 % confidence, asked for are {asked}"
+    text = f"{sentence}{low} to {high} in 100 with 95 % confidence, asked for are {asked}{expected}"
+    needed = sounds_needed(found.rate)
+    if found.scored < needed:
+        text += f"; it takes {needed:,} {what} or more to see that rate"
     return text
 
 
 def _spread(found: Agreement, detector: Detector) -> str:
     if not found.can_test:
-        few = f"{found.scored:,} {detector.sounds}"
-        return f"{few} are too few to see how they are spread; it takes {FEWEST_TO_TEST}"
-    test = f"Kolmogorov-Smirnov: distance {found.distance:.2f}, by chance {_chance(found.test_p)}"
+        few = _count(found.scored, detector.sounds)
+        return f"too few to see how they are spread: {few}, and it takes {FEWEST_TO_TEST}"
     spread = "not spread" if found.test_p < SURE else "spread"
-    return f"{spread} as the {detector.held_out_sounds} are ({test})"
+    return (
+        f"{spread} as the {detector.held_out_sounds} are: a difference as large is chance in "
+        f"{_chance(found.test_p)} (Kolmogorov-Smirnov: {found.distance:.2f})"
+    )
 
 
 def _chance(p: float) -> str:
     if p < 1e-4:
-        return "less than 1 in 10,000"
-    return f"{100 * p:.0f} in 100" if p >= 0.1 else f"{100 * p:.2g} in 100"
+        return "less than 1 of 10,000"
+    return f"{100 * p:.0f} of 100" if p >= 0.1 else f"{100 * p:.2g} of 100"
 
 
 def what_to_do(
-    found: Agreement, detector: Detector, path: str, files: Sequence[str] = ()
+    found: Agreement, detector: Detector, path: str, heard_by: Sequence[str]
 ) -> list[str]:
-    """Next steps, with their commands; none where the promise holds."""
-    kind, model, what = advice(found), _word(path), detector.sounds
+    """Next steps, with their commands; none where the promise holds.
+
+    `heard_by` are the files, or the options, by which the sounds were heard.
+    """
+    kind, model, what = advice(found), as_word(path), detector.sounds
+    again = " ".join(["offkey check", model, *map(as_word, heard_by)])
     if kind == "nothing":
         return []
-    if kind == "too few" and files:
-        return ["Give more files of the sound as it should be."]
-    if kind == "too few":
-        return [f"Listen longer: offkey check {model} --seconds 600"]
+    if kind in ("few", "fewer"):
+        by_files = bool(heard_by) and not heard_by[0].startswith("--")
+        if by_files:
+            return ["Give more files of the sound as it should be."]
+        return [f"Listen longer: {again} --seconds 600"]
     steps = [
         "Best: record the sound here too, with this microphone, and calibrate on all:",
         "  offkey record -o RECORDINGS --name here",
@@ -158,14 +139,18 @@ def what_to_do(
     more = "" if found.scored >= needed else f"; it takes {needed:,}"
     return [
         *steps,
-        f"Or rank {what} among these from now on, if all was as it should be{more}:",
-        f"  {' '.join(['offkey check', model, *map(_word, files), '--adapt'])}",
+        f"Or take these {what} for what is normal here, if all was as it should be{more}:",
+        f"  {again} --adapt",
     ]
 
 
 def _rows(label: str, sentence: str) -> list[str]:
     lines = textwrap.wrap(sentence, _WIDTH - 12)
     return [f"{'' if i else label:<12}{line}" for i, line in enumerate(lines)]
+
+
+def _count(n: int, what: str) -> str:
+    return f"{n:,} {what.removesuffix('s') if n == 1 else what}"
 
 
 def _of(share: Share) -> str:
@@ -178,5 +163,6 @@ def _hundred(share: float) -> str:
     return f"{percent:.0f}" if percent >= 10 else f"{percent:.1f}".removesuffix(".0")
 
 
-def _word(path: str) -> str:
+def as_word(path: str) -> str:
+    """A path as a shell takes it."""
     return shlex.quote(shown(path))

@@ -41,10 +41,15 @@ class Stop:
 
 
 @contextlib.contextmanager
-def stop_on_signals(ask_to_stop: Callable[[], None]) -> Iterator[None]:
-    """Ctrl-C, SIGTERM and SIGHUP ask the work to end in its own time; a second ends it at once."""
+def stop_on_signals(ask_to_stop: Callable[[], None]) -> Iterator[list[int]]:
+    """Ctrl-C, SIGTERM and SIGHUP ask the work to end in its own time; a second ends it at once.
+
+    Gives a list of those that came.
+    """
+    came: list[int] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
+        came.append(number)
         ask_to_stop()
         signal.signal(number, before[number])
 
@@ -52,7 +57,7 @@ def stop_on_signals(ask_to_stop: Callable[[], None]) -> Iterator[None]:
     numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
     before: dict[int, Any] = {number: signal.signal(number, stop) for number in numbers}
     try:
-        yield
+        yield came
     finally:
         for number in numbers:
             signal.signal(number, before[number])
