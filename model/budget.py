@@ -16,7 +16,7 @@ from model.alarms import AlarmFinder, AlarmRule, Window
 from model.conformity import Conformity
 from model.detector import Detector
 from model.errors import InputError
-from model.words import two_digits
+from model.words import two_digits_up
 
 LARGEST_RATE = 0.1
 """Where more than this share of normal sounds alarms, an alarm says nothing."""
@@ -52,10 +52,9 @@ def window_budget(detector: Detector, alarms_per_hour: float) -> WindowBudget:
     One alarm more than were counted is reckoned with, as p reckons with the new sound itself. Where
     even the smallest rate alarms more often, that one, and `is_kept` is False.
     """
-    conformity, cut = detector.conformity, detector.segmentation
-    n = conformity.n
+    cut, p = detector.segmentation, detector.held_out_p
+    n = len(p)
     hours = n * cut.hop_s / 3600
-    p = conformity.reference_p() * n / (n + 1)
     most = max(1, math.floor(LARGEST_RATE * (n + 1)))
 
     def alarms(rank: int) -> int:
@@ -116,11 +115,11 @@ def describe_budget(detector: Detector) -> list[str]:
     if detector.segmentation.mode == "event":
         return [
             f"--alarms-per-hour takes at least 1 alarm for every {n + 1:,} sounds: "
-            f"at 100 sounds an hour from {two_digits(100 / (n + 1))} on"
+            f"at 100 sounds an hour from {two_digits_up(100 / (n + 1))} on"
         ]
     least = window_budget(detector, smallest_budget(detector))
     text = (
-        f"--alarms-per-hour from {two_digits(smallest_budget(detector))} on can be shown on "
+        f"--alarms-per-hour from {two_digits_up(smallest_budget(detector))} on can be shown on "
         f"{n:,} windows"
     )
     if not least.is_kept:

@@ -95,6 +95,18 @@ class Detector:
         return self.conformity.thresholds(self.false_alarm_rate)
 
     @property
+    def held_out_p(self) -> NDArray[np.float64]:
+        """Joint p of each held-out sound as if it were new, shape `(n,)`.
+
+        Ranked among the sounds of the other folds, so that it shows how groups differ; among all
+        but itself where that is not known: after adapting, and for models of older versions.
+        """
+        n, gallery = self.conformity.n, self.gallery
+        if gallery is None or self.original is not None or len(gallery.p) != n:
+            return self.conformity.reference_p() * n / (n + 1)
+        return gallery.p.astype(np.float64)
+
+    @property
     def measured_rate(self) -> float | None:
         """Share of sounds of groups that it had not heard that alarm at the rate in force.
 

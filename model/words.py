@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import math
+
 
 def two_digits(number: float) -> str:
     """Rounded to two digits that count, written out plainly: `0.0042`, `1,200`."""
     return f"{float(f'{number:.2g}'):,.10g}"
+
+
+def two_digits_up(number: float) -> str:
+    """The same, never less than the number: for what is promised from there on."""
+    if number <= 0:
+        return two_digits(number)
+    step = 10.0 ** (math.floor(math.log10(number)) - 1)
+    return two_digits(math.ceil(number / step - 1e-9) * step)
 
 
 def span_text(hours: float) -> str:

@@ -3,7 +3,8 @@
 In event mode the false-alarm rate is the budget divided by the sounds an hour, as measured so far.
 Before there is anything to measure ten sounds a minute are supposed, with the weight of one minute:
 rather too many, so that it begins with few alarms. A verdict stays what it was: a new rate is for
-the sounds after it. In continuous mode the number of windows an hour is known, and the rate stands.
+the sounds after it, and is told where the number of sounds is half as large again as was told
+before, or as small. In continuous mode the number of windows an hour is known, and the rate stands.
 """
 
 from __future__ import annotations
@@ -18,12 +19,14 @@ from model.budget import (
     window_budget,
 )
 from model.detector import Detector
-from model.words import span_text, two_digits
+from model.words import span_text, two_digits, two_digits_up
 
 SUPPOSED_SOUNDS, SUPPOSED_S = 10, 60.0
 _LOWER, _RAISE = 0.95, 1.25
 """A rate between these times the one in force is not worth a change: the budget is kept sooner than
 it is used up."""
+_NEWS = 1.5
+"""Times as many sounds an hour as were told of, or as few, are worth telling."""
 _NEARLY = 1e-9
 
 
@@ -64,12 +67,11 @@ class AlarmBudget:
             return self.rate
         self._sounds_per_hour = 3600 * (SUPPOSED_SOUNDS + sounds) / (SUPPOSED_S + heard_s)
         rate = rate_for_sounds(detector.conformity, self._asked, self._sounds_per_hour)
-        # At its smallest the rate stands, but more sounds an hour are more alarms than were told.
-        is_smallest = rate <= detector.conformity.smallest_p + _NEARLY
-        is_news = is_smallest and self._sounds_per_hour > _RAISE * self._told_per_hour
-        if not _LOWER < rate / self.rate < _RAISE or is_news:
+        if not _LOWER < rate / self.rate < _RAISE:
+            self.rate = rate
+        if not 1 / _NEWS < self._sounds_per_hour / self._told_per_hour < _NEWS:
             self.rate, self._told_per_hour = rate, self._sounds_per_hour
-            self._say(detector, "measured so far")
+            self._say(detector, "estimated so far")
         return self.rate
 
     def _windows(self, detector: Detector) -> None:
@@ -82,8 +84,11 @@ class AlarmBudget:
         if not found.is_kept:
             self._tell(
                 f"{detector.conformity.n:,} {detector.held_out_sounds} are too few to promise "
-                f"{self._budget}: it takes more than {found.needed:,}."
+                f"{self._budget}: it takes more than {found.needed:,}. Expect up to "
+                f"{two_digits((found.alarms + 1) / found.hours)}."
             )
+        elif found.rate >= LARGEST_RATE * (1 - 1 / detector.conformity.n):
+            self._tell("No rate above that is used: fewer alarms than the budget allows.")
 
     def _say(self, detector: Detector, how_known: str) -> None:
         per_hour, smallest = self._sounds_per_hour, detector.conformity.smallest_p
@@ -95,7 +100,8 @@ class AlarmBudget:
             sentence += (
                 f" {detector.conformity.n:,} {detector.held_out_sounds} are too few to promise "
                 f"that: expect {two_digits(per_hour * smallest)}; it takes "
-                f"{recordings_needed(self._asked, per_hour):,} {detector.takes_more}."
+                f"about {two_digits_up(recordings_needed(self._asked, per_hour))} "
+                f"{detector.takes_more}."
             )
         elif self._asked / per_hour > LARGEST_RATE:
             sentence += " No rate above that is used: fewer alarms than the budget allows."

@@ -85,6 +85,25 @@ def test_windows_without_an_alarm_keep_the_smallest_budget(windows: Detector, n:
     assert window_budget(known, smallest_budget(known)).is_kept
 
 
+def test_the_budget_that_is_told_is_one_that_is_kept(windows: Detector) -> None:
+    """What is said to be the smallest budget is not refused: it is rounded up, never down."""
+    for n in range(101, 160):
+        rising = replace(windows, conformity=Conformity(np.arange(float(n)), np.arange(float(n))))
+        told = float(describe_budget(rising)[0].split("from ")[1].split(" on")[0])
+        assert window_budget(rising, told).is_kept
+        assert told <= 1.1 * smallest_budget(rising)
+
+
+def test_groups_that_differ_count_against_the_budget(windows: Detector) -> None:
+    """Held-out windows count as they rank among other groups: one that is off alarms."""
+    assert windows.gallery is not None
+    n = windows.conformity.n
+    odd = np.arange(n) % 100 < 10  # ten windows on end, twenty times
+    p = np.where(odd, 1e-4, 0.5).astype(np.float32)
+    gallery = replace(windows.gallery, p=p)
+    assert window_budget(replace(windows, gallery=gallery), 80).alarms == 20
+
+
 def test_sounds_share_the_budget() -> None:
     """Ten alarms an hour of 1,000 sounds are a rate of 1 in 100, within what can be promised."""
     held_out = Conformity(np.arange(500.0), np.arange(500.0))
