@@ -98,15 +98,21 @@ def calibrate(
 
     REFERENCE are audio files and folders of them, of the sound as it should be.
     """
+    from dataclasses import replace
+
     from calibrate.fitting import calibrate as calibrate_on
+    from calibrate.settings import AUTO
     from model.errors import shown
-    from model.storage import check_writable, write_model
+    from model.storage import check_writable, read_model, write_model
     from model.summary import describe
 
     _check(options)
     settings = _settings(options)
     check_writable(model, options["replace"])
     marked = _marked(model) if options["add_marked"] else ()
+    if marked and settings.features == AUTO:
+        # The marks were kept as that model's front end heard them: another may need a higher rate.
+        settings = replace(settings, features=read_model(model).front_end.name)
     with Progress() as progress:
         detector = calibrate_on(reference, settings, progress, marked, cluster)
     detector, lost_names = _keep_names(detector, model)
@@ -144,7 +150,7 @@ def _settings(options: dict[str, Any]) -> Settings:
     from calibrate.room import check_room_options, read_room
     from model.alarms import AlarmRule
     from model.conformity import check_false_alarm_rate
-    from model.segment import Segmentation
+    from model.segment import Gate, Segmentation
 
     check_room_options(options["room"], options["snr"])
     check_false_alarm_rate(options["false_alarm_rate"])
@@ -154,6 +160,7 @@ def _settings(options: dict[str, Any]) -> Settings:
             options["mode"],
             duration_s,
             duration_s / 2 if hop_s is None else hop_s,
+            gate=Gate(shortest_s=min(Gate().shortest_s, duration_s / 2)),
             alarm=AlarmRule() if alarm is None else AlarmRule.parse(alarm),
         ),
         group=check_group_pattern(options["group"]),

@@ -130,6 +130,13 @@ class Damage:
     strengths: tuple[float, ...]
     """From weak to strong."""
     apply: Callable[[Samples, int, float, Chance], Samples]
+    of_windows: bool = True
+    """Whether it can befall a window of a steady sound, which has neither beginning nor end."""
+
+
+def damages_in(mode: str) -> tuple[Damage, ...]:
+    """What is tried in a mode."""
+    return tuple(damage for damage in DAMAGES if damage.of_windows or mode == "event")
 
 
 DAMAGES = (
@@ -139,11 +146,11 @@ DAMAGES = (
     Damage("hiss", "dB", (-20, -10, 0), add_hiss),
     Damage("band cut out", "octaves", (0.5, 1, 2), cut_band),
     Damage("clipping", "dB off", (6, 12, 20), clip),
-    Damage("cut short", "share lost", (0.25, 0.5, 0.75), cut_short),
-    Damage("reversed", "", (1,), reverse),
+    Damage("cut short", "share lost", (0.25, 0.5, 0.75), cut_short, of_windows=False),
+    Damage("reversed", "", (1,), reverse, of_windows=False),
     Damage("pitch up", "semitones", (2, 4, 8), change_pitch),
     Damage("pitch down", "semitones", (-2, -4, -8), change_pitch),
-    Damage("faster", "times", (1.25, 1.5, 2), change_speed),
+    Damage("faster", "times", (1.25, 1.5, 2), change_speed, of_windows=False),
     Damage("slower", "times", (0.8, 0.67, 0.5), change_speed),
     Damage("echo", "dB", (-10, -5, 0), add_echo),
     Damage("drop-outs", "share lost", (0.1, 0.25, 0.5), drop_out),

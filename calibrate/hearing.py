@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from calibrate.damages import DAMAGES
+from calibrate.damages import Damage, damages_in
 from calibrate.fitted import Fitted
 from calibrate.heldsounds import HeldOutSound, alarms_of, choose_sounds, places, read_sound
 from calibrate.reference import Progress
@@ -31,7 +31,6 @@ FEWEST_TO_CHOOSE = 99
 """With fewer recordings no sound can be found at the usual rate of 0.01."""
 _SURE = 2.0
 """Standard errors by which one front end has to hear more than another."""
-_VERSIONS = len([strength for damage in DAMAGES for strength in damage.strengths])
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,10 @@ def measure_hearing(
     n = min(MOST_SOUNDS, max(FEWEST_SOUNDS, min(map(len, known)) // 10))
     sounds = choose_sounds(models, n, seed)
     front_ends = [fitted.front_end for fitted in models]
+    damages = damages_in(segmentation.mode)
     rows = _damaged_rows(sounds, front_ends, segmentation, seed, jobs, progress, room)
     return [
-        _heard(fitted, [place[sound] for sound in sounds], [row[i] for row in rows])
+        _heard(fitted, damages, [place[sound] for sound in sounds], [row[i] for row in rows])
         for i, (fitted, place) in enumerate(zip(models, known, strict=True))
     ]
 
@@ -69,14 +69,14 @@ def hears_more(one: Heard, other: Heard) -> bool:
     Both were tried on the same sounds; what counts is the mean difference over the sounds, every
     kind of damage as important as any other, beyond two of its standard errors.
     """
-    difference = (one.found.astype(float) - other.found) @ _weights()
+    difference = (one.found.astype(float) - other.found) @ _weights(one.hearing)
     error = difference.std(ddof=1) / np.sqrt(len(difference))
     return bool(difference.mean() > _SURE * error)
 
 
-def _weights() -> NDArray[np.float64]:
-    each = [1 / len(d.strengths) / len(DAMAGES) for d in DAMAGES for _ in d.strengths]
-    return np.array(each)
+def _weights(hearing: Hearing) -> NDArray[np.float64]:
+    rows = hearing.damages
+    return np.array([1 / len(row.strengths) / len(rows) for row in rows for _ in row.strengths])
 
 
 def _damaged_rows(
@@ -113,16 +113,13 @@ def _damage(
     room: Room | None,
 ) -> list[list[Features | None]]:
     rate_hz = max(front_end.rate_hz for front_end in front_ends)
+    tried = [(d.apply, strength) for d in damages_in(segmentation.mode) for strength in d.strengths]
     samples = read_sound(sound, rate_hz, segmentation)
     rows: list[list[Features | None]] = [[] for _ in front_ends]
     if samples is None:  # the file is gone, or changed, since it was read
-        return [[None] * (_VERSIONS + 1) for _ in front_ends]
+        return [[None] * (len(tried) + 1) for _ in front_ends]
     chance = np.random.default_rng(seed)
-    versions = [
-        damage.apply(samples, rate_hz, strength, chance)
-        for damage in DAMAGES
-        for strength in damage.strengths
-    ]
+    versions = [apply(samples, rate_hz, strength, chance) for apply, strength in tried]
     versions.append(samples)
     if room is not None:  # the sound is damaged, the room is what it is
         versions = [room.around(version, sound.name, samples, sound.fold) for version in versions]
@@ -135,15 +132,20 @@ def _damage(
     return rows
 
 
-def _heard(fitted: Fitted, places: list[int], rows: list[list[Features | None]]) -> Heard:
-    alarms = np.zeros((len(places), _VERSIONS + 1), bool)
+def _heard(
+    fitted: Fitted,
+    tried: Sequence[Damage],
+    places: list[int],
+    rows: list[list[Features | None]],
+) -> Heard:
+    alarms = np.zeros((len(places), len(rows[0])), bool)
     fold_of = fitted.held_out_folds[places]
     for fold in np.unique(fold_of).tolist():
         inside = np.flatnonzero(fold_of == fold).tolist()
         alarms[inside] = alarms_of(fitted, fold, [rows[i] for i in inside])
     undamaged, found = alarms[:, -1], alarms[:, :-1] & ~alarms[:, -1:]
     damages, column = [], 0
-    for damage in DAMAGES:
+    for damage in tried:
         shares = found[:, column : column + len(damage.strengths)].mean(axis=0)
         damages.append(
             DamageHeard(damage.name, damage.unit, damage.strengths, tuple(shares.tolist()))

@@ -96,7 +96,7 @@ def _fitted(detector: Detector) -> list[str]:
     ]
     if detector.segmentation.mode == "event":
         lines += _gate(detector.segmentation)
-    if card.snr_range_db is not None:
+    if card.snr_range_db is not None and detector.segmentation.mode == "event":
         low, high = card.snr_range_db
         lines.append(_row("conditions", f"signal over noise {low:.0f} to {high:.0f} dB"))
     if card.room is not None:
@@ -181,7 +181,7 @@ def _promise(detector: Detector) -> list[str]:
     lines = [
         "",
         f"false alarms {among} that the detector had not heard",
-        "  asked     mean   worst group                 in-sample thresholds would give",
+        "  asked     mean   worst group                 if judged by what it learnt from",
         *(_false_alarm_row(row) for row in card.false_alarms),
         *_without_marked(card),
         *_expect(detector),

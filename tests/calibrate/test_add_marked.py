@@ -43,6 +43,24 @@ def whistle(seed: int, n: int = 3400) -> Samples:
     return (0.1 * tone).astype(np.float32)
 
 
+def test_marks_are_taken_in_by_the_front_end_that_heard_them(
+    offkey: Run, tmp_path: Path, make_word: Callable[..., Samples]
+) -> None:
+    """Marked with a spectrum model, sounds suit no finer front end: the command keeps spectrum."""
+    (tmp_path / "words").mkdir()
+    for i in range(100):
+        soundfile.write(tmp_path / "words" / f"{i:03}.wav", make_word(i, 16000), 16000)
+    model = tmp_path / "m.offkey"
+    words = ("calibrate", tmp_path / "words", "-o", model, "--no-maps")
+    assert offkey(*words, "--features", "spectrum").returncode == 0
+    mark(model, read_model(model), *map(whistle, range(3)))
+    done = offkey(*words, "--add-marked", "--replace")
+    assert done.returncode == 0, done.stderr
+    made = read_model(model)
+    assert made.front_end.name == "spectrum"
+    assert len(made.card.marked) == 3
+
+
 def score(detector: Detector, samples: Samples) -> Score:
     """Score samples at the front end's rate."""
     return detector.score(Segment(samples, 0.0, len(samples) / RATE_HZ))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -190,6 +191,16 @@ def test_a_file_found_twice_is_one_recording(calibrated: Run, words_folder: Path
     """A folder given in two ways, and a link to a recording, count once."""
     twice = words_folder.parent / "." / words_folder.name / ".." / words_folder.name
     assert "60 used" in calibrated(words_folder, str(twice)).stdout
+
+
+def test_a_gate_of_short_sounds_scores_what_it_cuts(
+    offkey: Run, calibrated: Run, model: Path, words_folder: Path
+) -> None:
+    """With a duration below the usual shortest sound, what the gate cuts is not all too short."""
+    assert calibrated(words_folder, "--duration", "0.05").returncode == 0
+    done = offkey("replay", model, next(iter(sorted(words_folder.rglob("*.wav")))), "--headless")
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert sum(line["verdict"] != "not scored" for line in lines if line["type"] == "segment") > 2
 
 
 def test_long_recordings_are_told(calibrated: Run, tmp_path: Path, write_words: Words) -> None:

@@ -96,6 +96,7 @@ def test_a_bad_recording_is_listed_and_the_rest_is_used(
     (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
     for name, samples in {
         "none": word[:0],
+        "scrap": word[:400],
         "zeros": 0 * word,
         "constant": 0 * word + 0.3,
         "silent": word * 1e-5,
@@ -114,6 +115,7 @@ def test_a_bad_recording_is_listed_and_the_rest_is_used(
         assert reasons.pop(name).startswith("unreadable")
     assert reasons == {
         "none.wav": "too short",
+        "scrap.wav": "too short",
         "zeros.wav": "digital zero",
         "constant.wav": "digital zero",
         "silent.wav": "silent",
