@@ -15,7 +15,7 @@ second, mel always 160):
   wait in a second temporary file, of `8 f²` bytes a fold.
 - The forest sees at most 10,000 recordings, a sample by the seed: `40,000 f` bytes, twice.
 - Scores, held-out and in-sample, banded profiles, names and digests grow with `n`: about 2 kB a
-  recording. The gallery that the model keeps of them takes 160 bytes a recording and its name.
+  recording. The gallery that the model keeps of them takes 170 bytes a recording and its name.
 - Reading holds the features of three tasks of 32 recordings a job, and each job is a process of 20
   to 60 MB of its own; in continuous mode jobs are threads, and hold one whole recording each.
 - Hearing damages 40 sounds at most, and holds their features for all kinds of damage: with both

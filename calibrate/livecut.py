@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from calibrate.fitted import Fitted
-from calibrate.heldsounds import HeldOutSound, alarms_of, choose_sounds, read_sound
+from calibrate.heldsounds import alarms_of, choose_sounds, read_sound
 from calibrate.reference import Progress
 from calibrate.room import Room
 from model.audio import Block, Samples
@@ -41,7 +41,7 @@ def cut_live(
     for done, sound in enumerate(chosen, start=1):
         samples = read_sound(sound, fitted.front_end.rate_hz, segmentation)
         if samples is not None:
-            heard = _cut(sound, samples, segmentation, room)
+            heard = cut_by_gate(samples, sound.name, segmentation, room, sound.fold)
             whole = room.around(samples, sound.name, samples, sound.fold)
             by_fold[sound.fold].append(list(map(fitted.front_end.features, (whole, *heard))))
             missed += not heard
@@ -53,13 +53,21 @@ def cut_live(
     return LiveCut(tried, missed, *map(sum, zip(*counts, strict=True)))
 
 
-def _cut(
-    sound: HeldOutSound, samples: Samples, segmentation: Segmentation, room: Room
+def cut_by_gate(
+    samples: Samples,
+    name: str,
+    segmentation: Segmentation,
+    room: Room,
+    part: int | None = None,
 ) -> list[Samples]:
-    """What the gate makes of the sound; of the room alone nothing."""
+    """What the gate makes of a sound, shape `(n,)` at the room's rate, that comes in the room.
+
+    `name` and `part` say which piece of the room is heard, as in `Room.around`. Segments of the
+    room alone are left out.
+    """
     before, after = (round(seconds * room.rate_hz) for seconds in (_BEFORE_S, _AFTER_S))
     alone = np.pad(samples, (before, after))
-    stream = room.around(alone, sound.name, samples, sound.fold)
+    stream = room.around(alone, name, samples, part)
     segmenter, size = make_segmenter(segmentation, room.rate_hz), round(_BLOCK_S * room.rate_hz)
     segments = [
         segment
