@@ -148,16 +148,21 @@ class Decoded:
         if self.rate_hz < rate_hz:
             raise AudioError(shown(self.path), too_low(self.rate_hz, rate_hz))
         resampled = resample(self.heard.samples, self.rate_hz, rate_hz)
+        last = len(resampled) - 1
         if self.limit_s is not None:
             resampled = resampled[: math.ceil(self.limit_s * rate_hz)]
         return Recording(
             resampled,
             rate_hz,
             self.duration_s,
-            self.heard.overloads * rate_hz // self.rate_hz,
-            self.heard.not_finite * rate_hz // self.rate_hz,
+            self._resampled(self.heard.overloads, rate_hz, last),
+            self._resampled(self.heard.not_finite, rate_hz, last),
             input_state(self.heard.samples),
         )
+
+    def _resampled(self, marks: Indices, rate_hz: int, last: int) -> Indices:
+        """Where marked samples are at a rate. Rounding puts none of them behind the last sample."""
+        return np.minimum(marks * rate_hz // self.rate_hz, last)
 
 
 def decode(
