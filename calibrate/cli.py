@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import nullcontext
 from types import TracebackType
@@ -99,7 +98,7 @@ def calibrate(
     REFERENCE are audio files and folders of them, of the sound as it should be.
     """
     from calibrate.fitting import calibrate as calibrate_on
-    from model.errors import shown
+    from model.errors import as_word, shown
     from model.storage import check_writable, write_model
     from model.summary import describe
 
@@ -110,7 +109,7 @@ def calibrate(
     with Progress() as progress:
         detector = calibrate_on(reference, settings, progress, marked, cluster)
     detector, lost_names = _keep_names(detector, model)
-    detector = write_model(model, detector)
+    detector = write_model(model, detector, options["replace"])
     click.echo(describe(detector))
     if lost_names:
         click.echo(f"\nnames without a cluster now: {', '.join(lost_names)}")
@@ -119,7 +118,7 @@ def calibrate(
             "\nno maps: the extra `maps` adds pacmap, which draws them: pipx install '.[maps]'"
         )
     _tell_marks(detector, model)
-    click.echo(f"\n{shown(model)} is written. Try: offkey replay {shlex.quote(shown(model))} FILE")
+    click.echo(f"\n{shown(model)} is written. Try: offkey replay {as_word(model)} FILE")
 
 
 def _check(options: dict[str, Any]) -> None:
