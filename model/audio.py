@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from model.blocks import (
     FULL_SCALE,
     NONE,
+    OFFSET,
     Block,
     Indices,
     Mixdown,
@@ -36,6 +37,7 @@ from model.resampler import Resampler, resample
 __all__ = [  # of blocks.py and resampler.py, too
     "FULL_SCALE",
     "NONE",
+    "OFFSET",
     "Block",
     "Indices",
     "Mixdown",
@@ -219,7 +221,7 @@ def _open(path: str | os.PathLike[str]) -> Any:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             if os.path.isdir(path):
-                raise AudioError(shown(path), "is a folder", "offkey score takes folders.")
+                raise AudioError(shown(path), "is a folder")
             raise AudioError(shown(path), "is not a file")
     except OSError as error:
         what = "is a dangling link" if os.path.islink(path) else _strerror(error)

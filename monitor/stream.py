@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from model.audio import Block, Resampler, input_state, level_dbfs, too_low
+from model.audio import OFFSET, Block, Resampler, input_state, level_dbfs, too_low
 from model.detector import NOT_SCORED, Detector
 from model.errors import AudioError, shown
 from model.segment import Segment
@@ -25,9 +25,6 @@ from monitor.sinks import Sink
 from monitor.snapshot import InputWatch, Snapshot
 from monitor.sources import AudioFile, Source
 from monitor.steering import Steered
-
-OFFSET = 0.003
-"""A constant offset of this part of full scale begins to change the scores of normal sounds."""
 
 
 class Stream(Steered):

@@ -107,6 +107,15 @@ def test_a_speed_that_is_none_is_refused(
     assert done.stdout == ""
 
 
+def test_a_folder_is_refused_with_the_verb_that_takes_it(
+    run: Run, demo_model: Path, tmp_path: Path
+) -> None:
+    """Replay takes files: of a folder it says so, and which verb takes one."""
+    done = run("replay", demo_model, tmp_path)
+    assert done.returncode == 2
+    assert "is a folder. offkey score takes folders." in done.stderr
+
+
 def test_several_files_are_one_after_the_other(
     run: Run, demo_model: Path, excerpt_file: Path, excerpt: Samples, replayed: Outcome,
     tmp_path: Path, parse: Parse,
