@@ -186,6 +186,9 @@ class Stream(Steered):
         for sink in self._sinks:
             sink.hear(block, rate_hz)
         self._ledger.hear(block.start, len(block.samples))
+        if len(block.not_finite):
+            broken_s = len(block.not_finite) / rate_hz
+            self._publish(not_finite_s=self._snapshot.not_finite_s + broken_s)
         if block.lost:  # told by now
             block = replace(block, lost=0)
         for resampled in self._resampler.push(block):
