@@ -16,11 +16,15 @@ if TYPE_CHECKING:
     from model.marks import MarkedSound
 
 
+_MOST_DIGITS = 100
+"""Python reads no number of thousands of digits."""
+
+
 def _clusters(_ctx: click.Context, _option: click.Parameter, text: str) -> int | None:
     """How many clusters; None for `auto`."""
     if text == "auto":
         return None
-    if text.isascii() and text.isdigit() and int(text) >= 1:
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) >= 1:
         return int(text)
     raise click.UsageError("--clusters takes auto, or how many, at least 1.")
 
@@ -111,6 +115,7 @@ def calibrate(
     detector, lost_names = _keep_names(detector, model)
     detector = write_model(model, detector, options["replace"])
     click.echo(describe(detector))
+    _tell_fewer_clusters(settings.n_clusters, detector)
     if lost_names:
         click.echo(f"\nnames without a cluster now: {', '.join(lost_names)}")
     if not (settings.maps or options["no_maps"]):
@@ -201,6 +206,17 @@ def _marked(path: str) -> tuple[MarkedSound, ...]:
             "While monitoring with a model, the key m marks a sound. Or leave --add-marked out.",
         )
     return marked
+
+
+def _tell_fewer_clusters(asked: int | None, detector: Detector) -> None:
+    """Where a number of clusters was asked for that so few sounds do not give: how many there are.
+
+    Not where it was nobody's wish but the default.
+    """
+    source = click.get_current_context().get_parameter_source("clusters")
+    n = len(detector.clusters)
+    if asked is not None and asked > n and source is click.core.ParameterSource.COMMANDLINE:
+        click.echo(f"\nclusters: {n:,} of {asked:,} asked for; ten different sounds take one")
 
 
 def _tell_marks(detector: Detector, path: str) -> None:
