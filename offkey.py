@@ -7,24 +7,27 @@ use and `model` may not know: that makes this file longer than most.
 
 from __future__ import annotations
 
-import contextlib
-import importlib
-import io
-import logging
-import os
-import re
-import signal
-import sys
-import threading
-from collections.abc import Iterator
-from concurrent.futures import CancelledError
-from difflib import get_close_matches
-from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from types import FrameType
-from typing import Any, NoReturn
+try:
+    import contextlib
+    import importlib
+    import io
+    import logging
+    import os
+    import re
+    import signal
+    import sys
+    import threading
+    from collections.abc import Iterator
+    from concurrent.futures import CancelledError
+    from difflib import get_close_matches
+    from functools import partial
+    from importlib.metadata import PackageNotFoundError, version
+    from types import FrameType
+    from typing import Any, NoReturn
 
-import click
+    import click
+except KeyboardInterrupt:  # a tenth of a second goes by here, in which somebody may think better
+    raise SystemExit("offkey: interrupted; nothing was written.") from None
 
 VERBS = {
     "demo": ("offkey:demo", "Calibrate on built-in recordings and watch a built-in stream."),
@@ -201,19 +204,6 @@ def demo(headless: bool) -> None:
     watch(detector, headless)
 
 
-class _PatientStderr(io.TextIOWrapper):
-    """What is said to a person; when nobody reads it any more, the work goes on all the same."""
-
-    def write(self, text: str) -> int:
-        with contextlib.suppress(OSError):
-            return super().write(text)
-        return len(text)
-
-    def flush(self) -> None:
-        with contextlib.suppress(OSError):
-            super().flush()
-
-
 def _drop_stdout() -> None:
     """Python would complain once more when it flushes stdout at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -249,8 +239,8 @@ def _leave(code: int) -> NoReturn:
     sys.exit(code)
 
 
-def main() -> NoReturn:
-    """Run the command line and leave with its exit code."""
+def _run() -> object:
+    """Run the command line; gives its exit code, or what its verb returned."""
     from model.errors import OffkeyError
 
     _open_standard_streams()
@@ -259,17 +249,23 @@ def main() -> NoReturn:
         if hasattr(signal, name):
             signal.signal(getattr(signal, name), _interrupt)
     try:
-        code = cli.main(prog_name="offkey", standalone_mode=False)
+        return cli.main(prog_name="offkey", standalone_mode=False)
     except OffkeyError as error:
         click.echo(f"offkey: {error}", err=True)
-        code = error.exit_code
+        return error.exit_code
     except OSError as error:
         _drop_stdout()
         click.echo(f"offkey: The system says: {error.strerror}.", err=True)
-        code = 1
+        return 1
     except click.ClickException as error:
         error.show()
-        code = error.exit_code
+        return error.exit_code
+
+
+def main() -> NoReturn:
+    """Run the command line and leave with its exit code."""
+    try:
+        code = _run()
     except (click.Abort, KeyboardInterrupt):
         click.echo("offkey: interrupted; nothing was written.", err=True)
         code = 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from contextlib import nullcontext
 from types import TracebackType
@@ -17,11 +16,15 @@ if TYPE_CHECKING:
     from model.marks import MarkedSound
 
 
+_MOST_DIGITS = 100
+"""Python reads no number of thousands of digits."""
+
+
 def _clusters(_ctx: click.Context, _option: click.Parameter, text: str) -> int | None:
     """How many clusters; None for `auto`."""
     if text == "auto":
         return None
-    if text.isascii() and text.isdigit() and int(text) >= 1:
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) >= 1:
         return int(text)
     raise click.UsageError("--clusters takes auto, or how many, at least 1.")
 
@@ -102,7 +105,7 @@ def calibrate(
 
     from calibrate.fitting import calibrate as calibrate_on
     from calibrate.settings import AUTO
-    from model.errors import shown
+    from model.errors import as_word, shown
     from model.storage import check_writable, read_model, write_model
     from model.summary import describe
 
@@ -116,8 +119,9 @@ def calibrate(
     with Progress() as progress:
         detector = calibrate_on(reference, settings, progress, marked, cluster)
     detector, lost_names = _keep_names(detector, model)
-    detector = write_model(model, detector)
+    detector = write_model(model, detector, options["replace"])
     click.echo(describe(detector))
+    _tell_fewer_clusters(settings.n_clusters, detector)
     if lost_names:
         click.echo(f"\nnames without a cluster now: {', '.join(lost_names)}")
     if not (settings.maps or options["no_maps"]):
@@ -125,7 +129,7 @@ def calibrate(
             "\nno maps: the extra `maps` adds pacmap, which draws them: pipx install '.[maps]'"
         )
     _tell_marks(detector, model)
-    click.echo(f"\n{shown(model)} is written. Try: offkey replay {shlex.quote(shown(model))} FILE")
+    click.echo(f"\n{shown(model)} is written. Try: offkey replay {as_word(model)} FILE")
 
 
 def _check(options: dict[str, Any]) -> None:
@@ -209,6 +213,17 @@ def _marked(path: str) -> tuple[MarkedSound, ...]:
             "While monitoring with a model, the key m marks a sound. Or leave --add-marked out.",
         )
     return marked
+
+
+def _tell_fewer_clusters(asked: int | None, detector: Detector) -> None:
+    """Where a number of clusters was asked for that so few sounds do not give: how many there are.
+
+    Not where it was nobody's wish but the default.
+    """
+    source = click.get_current_context().get_parameter_source("clusters")
+    n = len(detector.clusters)
+    if asked is not None and asked > n and source is click.core.ParameterSource.COMMANDLINE:
+        click.echo(f"\nclusters: {n:,} of {asked:,} asked for; ten different sounds take one")
 
 
 def _tell_marks(detector: Detector, path: str) -> None:

@@ -127,6 +127,7 @@ def _card(fitted: Fitted, ranked: Ranked, settings: Settings, live: LiveCut | No
         folds=int(fitted.folds.max()) + 1,
         skipped=reference.skipped,
         clipped=reference.clipped,
+        offset=reference.offset,
         ignored_files=reference.ignored_files,
         cut=reference.cut,
         reference_digest=reference.digest,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from calibrate.room import Room
-from model.audio import Decoded, decode, sound_digest
+from model.audio import OFFSET, Decoded, decode, sound_digest
 from model.errors import AudioError
 from model.features import Features, FrontEnd
 from model.segment import Segmentation
@@ -28,6 +28,8 @@ class ReadFile:
     """Which of the recording's segments these are: the others cannot be used."""
     snr_db: tuple[float, ...] = ()
     clipped: bool = False
+    is_offset: bool = False
+    """It is off its zero line by so much that scores change."""
     is_cut: bool = False
     digest: bytes = b""
     """SHA-256 of the file."""
@@ -87,6 +89,7 @@ def _heard_by(
     except AudioError as error:
         return ReadFile(skipped=f"unreadable: {error.what}")
     sound = sound_digest(recording.samples)
+    is_offset = bool(abs(recording.samples.mean()) > OFFSET) if len(recording.samples) else False
     if room is not None:
         recording = room.in_recording(recording, decoded.path)
     segments = cut_recording(recording, segmentation)
@@ -104,7 +107,15 @@ def _heard_by(
         return ReadFile(skipped=segments[0].reason if segments else "too short")
     clipped = any(segment.clipped for segment in segments)
     is_cut = decoded.limit_s is not None and recording.duration_s > decoded.limit_s
-    return ReadFile(np.array(features), tuple(windows), tuple(snr_db), clipped, is_cut, sound=sound)
+    return ReadFile(
+        np.array(features),
+        tuple(windows),
+        tuple(snr_db),
+        clipped,
+        is_offset,
+        is_cut,
+        sound=sound,
+    )
 
 
 def _digest(path: str) -> bytes:

@@ -23,6 +23,7 @@ from model.errors import InputError, shown
 from model.features import FRONT_ENDS, FrontEnd
 from model.files import FoundFiles
 from model.segment import Segmentation
+from model.words import why_skipped
 
 Progress = Callable[[str, int, int], None]
 """Called with a word for the step, how much is done, and of how much."""
@@ -58,6 +59,8 @@ class Reference:
     """Digests of the recordings' samples, marked sounds included; empty where not known."""
     marked: tuple[str, ...] = ()
     """Names of the marked sounds, which are the last recordings."""
+    offset: tuple[str, ...] = ()
+    """Which recordings are off their zero line; marked sounds are not looked at."""
     window: NDArray[np.int64] | None = None
     """Which of its recording's windows each segment is, those that cannot be used counted; shape
     `(n_unmarked,)`. None where it is not known: hearing is not tested then."""
@@ -167,6 +170,7 @@ def _reference(
         recording=np.repeat(np.arange(len(used)), [read.n_segments for _, read in used]),
         skipped=skipped,
         clipped=tuple(shown(path) for path, read in used if read.clipped),
+        offset=tuple(shown(path) for path, read in used if read.is_offset),
         ignored_files=found.ignored,
         cut=sum(read.is_cut for _, read in used),
         digest=hashlib.sha256(b"".join(digests)).hexdigest(),
@@ -220,12 +224,13 @@ def refuse_too_few(reference: Reference, found: FoundFiles, segmentation: Segmen
     n, mode, skipped = len(reference.recording), segmentation.mode, reference.skipped
     if n >= FEWEST:
         return
-    what = "recordings" if mode == "event" else "windows"
-    sentence = f"{n} usable {what} are too few to calibrate on: it takes at least {FEWEST}."
+    what = "recording" if mode == "event" else "window"
+    are = f"{what} is" if n == 1 else f"{what}s are"
+    sentence = f"{n} usable {are} too few to calibrate on: it takes at least {FEWEST}."
     if not found.paths:
         sentence = "No audio files were found there."
     hint = f"{found.ignored:,} other or hidden files were passed over." if found.ignored else ""
     if skipped:
-        listed = "; ".join(f"{name}: {reason}" for name, reason in skipped[:5])
+        listed = "; ".join(why_skipped(name, reason) for name, reason in skipped[:5])
         hint = f"Skipped {len(skipped):,}: {listed}{' …' if len(skipped) > 5 else ''}"
     raise InputError(sentence, hint)

@@ -4,6 +4,9 @@ Sounds in noise are odder than the same sounds without. A reference that has the
 in it keeps its promise there. Room and sound meet as they were recorded, where one microphone at
 one level recorded both; or at a ratio that is asked for, the same for every recording.
 
+A room is what sounds there, not where the zero line of an input lies: its mean is taken off. Else
+every recording would get an offset that the sounds on the site may not have.
+
 The room is held out like the sounds: each fold hears a part of its own. Else the held-out scores
 would be of noise that their detectors know, and the promise too good.
 """
@@ -23,15 +26,26 @@ import numpy as np
 
 from calibrate.folds import piece_ends
 from calibrate.roomband import highest_hz
-from model.audio import AudioReader, Recording, Samples, input_state, level_dbfs, resample, too_low
+from model.audio import (
+    CUT_SHORT,
+    AudioReader,
+    Recording,
+    Samples,
+    input_state,
+    level_dbfs,
+    resample,
+    too_low,
+)
 from model.card import LiveCut, ModelCard, RoomUsed
 from model.errors import AudioError, InputError, as_text, shown
 from model.features import FrontEnd, make_front_end
 from model.segment import Segmentation
 
-SHORTEST_S = 1.0
+SHORTEST_S, LONGEST_S = 1.0, 600.0
 _MOST_BYTES = 256 * 2**20
 """Of a room that comes through a pipe: ten minutes of two channels at 48 kHz, in floats."""
+_ENOUGH = "Ten seconds of it are enough."
+_STDIN = "on standard input"
 _SNR_DB = (-20.0, 80.0)
 
 
@@ -187,13 +201,11 @@ def read_room(path: str, snr_db: float | None, seed: int) -> Room:
         file = Path(folder) / "room.wav"
         file.write_bytes(sys.stdin.buffer.read(_MOST_BYTES))
         if sys.stdin.buffer.read(1):
-            raise InputError(
-                "The room on standard input does not end.", "Ten seconds of it are enough."
-            )
+            raise InputError(f"The room {_STDIN} is larger than 256 MB.", _ENOUGH)
         try:
-            return _checked(_read(str(file), "standard input"), snr_db, seed)
+            return _checked(_read(str(file), _STDIN), snr_db, seed)
         except AudioError as error:
-            raise AudioError("The room on standard input", error.what) from error
+            raise AudioError(f"The room {_STDIN}", error.what) from error
 
 
 def room_of(card: ModelCard, path: str | None) -> Room | None:
@@ -219,19 +231,24 @@ def room_of(card: ModelCard, path: str | None) -> Room | None:
 
 
 def _read(path: str, name: str) -> Room:
+    """The room in a file. No more of it is read than may be used."""
     with AudioReader(path) as reader:
-        blocks = list(reader.blocks())
-        if reader.cut_short and name == path:
-            raise AudioError(shown(path), "is cut short: it holds less than its header says")
+        blocks = list(reader.blocks(limit_s=LONGEST_S + 1))
+        if reader.cut_short:
+            raise AudioError(shown(path), CUT_SHORT)
+    if sum(len(block.samples) for block in blocks) > LONGEST_S * reader.rate_hz:
+        raise InputError(f"The room {shown(name)} is longer than ten minutes.", _ENOUGH)
     if any(len(block.not_finite) for block in blocks):
         raise AudioError(shown(path), "holds values that are no numbers")
     samples = np.concatenate([np.empty(0, np.float32), *(block.samples for block in blocks)])
-    digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
     clipped = any(len(block.overloads) for block in blocks)
     return Room(name, samples, reader.rate_hz, digest, clipped=clipped)
 
 
 def _checked(room: Room, snr_db: float | None, seed: int) -> Room:
+    """The room without its mean. Raises InputError where it is none."""
     seconds, state = len(room.samples) / room.rate_hz, input_state(room.samples)
     if seconds < SHORTEST_S:
         raise InputError(
@@ -244,4 +261,5 @@ def _checked(room: Room, snr_db: float | None, seed: int) -> Room:
             f"The room {shown(room.name)} is {state}: there is nothing to mix in.",
             "Was the microphone muted?",
         )
-    return replace(room, snr_db=snr_db, seed=seed)
+    level = room.samples - room.samples.mean(dtype=np.float64).astype(np.float32)
+    return replace(room, samples=level, snr_db=snr_db, seed=seed)

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from model.blocks import (
     FULL_SCALE,
     NONE,
+    OFFSET,
     Block,
     Indices,
     Mixdown,
@@ -36,6 +37,7 @@ from model.resampler import Resampler, resample
 __all__ = [  # of blocks.py and resampler.py, too
     "FULL_SCALE",
     "NONE",
+    "OFFSET",
     "Block",
     "Indices",
     "Mixdown",
@@ -148,16 +150,21 @@ class Decoded:
         if self.rate_hz < rate_hz:
             raise AudioError(shown(self.path), too_low(self.rate_hz, rate_hz))
         resampled = resample(self.heard.samples, self.rate_hz, rate_hz)
+        last = len(resampled) - 1
         if self.limit_s is not None:
             resampled = resampled[: math.ceil(self.limit_s * rate_hz)]
         return Recording(
             resampled,
             rate_hz,
             self.duration_s,
-            self.heard.overloads * rate_hz // self.rate_hz,
-            self.heard.not_finite * rate_hz // self.rate_hz,
+            self._resampled(self.heard.overloads, rate_hz, last),
+            self._resampled(self.heard.not_finite, rate_hz, last),
             input_state(self.heard.samples),
         )
+
+    def _resampled(self, marks: Indices, rate_hz: int, last: int) -> Indices:
+        """Where marked samples are at a rate. Rounding puts none of them behind the last sample."""
+        return np.minimum(marks * rate_hz // self.rate_hz, last)
 
 
 def decode(
@@ -214,7 +221,7 @@ def _open(path: str | os.PathLike[str]) -> Any:
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             if os.path.isdir(path):
-                raise AudioError(shown(path), "is a folder", "offkey score takes folders.")
+                raise AudioError(shown(path), "is a folder")
             raise AudioError(shown(path), "is not a file")
     except OSError as error:
         what = "is a dangling link" if os.path.islink(path) else _strerror(error)

@@ -17,6 +17,8 @@ Indices = NDArray[np.int64]
 FULL_SCALE = 0.99
 SILENT_PEAK = 10 ** (-90 / 20)
 _BEYOND_SOUND = 1e15  # times full scale: a broken file, and its squares overflow
+OFFSET = 0.003
+"""A constant offset of this part of full scale begins to change the scores of normal sounds."""
 NONE: Indices = np.empty(0, np.int64)
 
 

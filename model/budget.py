@@ -18,6 +18,8 @@ from model.detector import Detector
 from model.errors import InputError
 from model.words import two_digits_up
 
+SMALLEST_BUDGET = 1e-6
+"""Alarms an hour: one in a hundred years. Nobody can show less, and its arithmetic overflows."""
 LARGEST_RATE = 0.1
 """Where more than this share of normal sounds alarms, an alarm says nothing."""
 
@@ -43,6 +45,11 @@ def check_alarms_per_hour(asked: float) -> None:
         raise InputError(
             f"--alarms-per-hour takes a number above 0 and up to 3,600, not {asked:g}.",
             "0.1 is one in ten hours.",
+        )
+    if asked < SMALLEST_BUDGET:
+        raise InputError(
+            f"--alarms-per-hour {asked:g} is less than anybody can show.",
+            f"The smallest that is taken is {SMALLEST_BUDGET:f}, one in a hundred years.",
         )
 
 

@@ -185,6 +185,8 @@ class ModelCard:
     """None where the held-out scores are those of the reference."""
     room: RoomUsed | None = None
     """None where the recordings were taken as they are."""
+    offset: tuple[str, ...] = field(default=())
+    """Recordings that are off their zero line; empty for older models."""
     choice: str = ""
     """Why these features, where they were chosen automatically."""
 

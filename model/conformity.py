@@ -19,6 +19,8 @@ from model.errors import InputError
 from model.oddness import Surprise
 
 Floats = NDArray[np.float64]
+SMALLEST_RATE = 1e-9
+"""One in a billion sounds. Less no reference can promise, and its arithmetic overflows."""
 
 
 @dataclass(frozen=True)
@@ -132,9 +134,16 @@ class Conformity:
 
 
 def check_false_alarm_rate(asked: float | None) -> None:
-    """Raises InputError for a rate that is not between 0 and 1."""
-    if asked is not None and not 0 < asked < 1:
+    """Raises InputError for a rate that is not between 0 and 1, or smaller than any promise."""
+    if asked is None:
+        return
+    if not 0 < asked < 1:
         raise InputError(f"A false-alarm rate of {asked:g} is not between 0 and 1.")
+    if asked < SMALLEST_RATE:
+        raise InputError(
+            f"A false-alarm rate of {asked:g} is smaller than any reference can promise.",
+            f"The smallest that is taken is {SMALLEST_RATE:g}, one in a billion sounds.",
+        )
 
 
 def resolve_false_alarm_rate(

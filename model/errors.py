@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from typing import ClassVar
 
 
@@ -52,3 +53,9 @@ def shown(path: str | os.PathLike[str]) -> str:
     return "".join(
         c if c.isprintable() else c.encode("unicode_escape").decode() for c in as_text(path)
     )
+
+
+def as_word(path: str | os.PathLike[str]) -> str:
+    """A path as one word of a command to be typed: quoted, and never taken for an option."""
+    text = shown(path)
+    return shlex.quote(f"./{text}" if text.startswith("-") else text)

@@ -65,6 +65,8 @@ class EventSegmenter:
         self._measured = start
         self._decided = start
         self._pending: deque[float] = deque()
+        self._broken: deque[int] = deque()
+        self._broken_since: int | None = None
         self._last_frames = np.empty((2, 0))
         self._opened: int | None = None
         self._continues = False
@@ -102,6 +104,7 @@ class EventSegmenter:
         yield from self._decide(1)
         if self._opened is not None:
             yield self._close(self._heard.end)
+        yield from self._end_broken(self._decided)
         self.reset()
 
     def _break(self, start: int) -> Iterator[Segment]:
@@ -112,6 +115,7 @@ class EventSegmenter:
         if self._opened is not None:
             self._reason = "gap"
             yield self._cut(self._opened, min(self._heard.end, self._opened + self._longest))
+        yield from self._end_broken(self._decided)
         self._begin(start, inside_sound=was_open, after_loss=True)
 
     def _measure(self, step: int) -> None:
@@ -132,6 +136,11 @@ class EventSegmenter:
         means, powers = _smoothed(known, first, width)
         self._pending.extend((powers - means * means).tolist())
         self._last_frames = known[:, max(0, known.shape[1] - width + 1) :]
+        marks = self._heard.not_finite
+        if len(marks):
+            marks = marks[(marks >= self._measured) & (marks < self._measured + size)]
+            places = np.unique((marks - self._measured) // self._frame) * self._frame
+            self._broken.extend((self._measured + places).tolist())
         self._measured += size
 
     def _decide(self, step: int) -> Iterator[Segment]:
@@ -148,11 +157,36 @@ class EventSegmenter:
                 self._learn(energies)
             ahead -= step
             for energy in energies:
+                if self._broken or self._broken_since is not None:
+                    yield from self._watch_numbers()
                 if self._opened is None and energy <= self._on_power:
                     self._decided += self._frame
                 else:
                     yield from self._pass_gate(energy)
         self._forget()
+
+    def _watch_numbers(self) -> Iterator[Segment]:
+        """See whether the next frame holds samples that are no numbers, or ends a run of such."""
+        if self._broken and self._broken[0] == self._decided:
+            self._broken.popleft()
+            if self._broken_since is None:
+                self._broken_since = self._decided
+        else:
+            yield from self._end_broken(self._decided)
+
+    def _end_broken(self, end: int) -> Iterator[Segment]:
+        """A run of frames with samples that are no numbers ends: where no sound holds it, tell it.
+
+        However long it was it is one segment, with as many zeros as a segment may have at most.
+        """
+        if self._broken_since is None:
+            return
+        start, self._broken_since = max(self._broken_since, self._taken), None
+        if self._opened is None and end - start >= self._shortest:
+            self._taken = end
+            nothing = np.zeros(min(end - start, self._longest), np.float32)
+            start_s, duration_s = start / self._rate_hz, (end - start) / self._rate_hz
+            yield Segment(nothing, start_s, duration_s, reason="not finite")
 
     def _may_learn(self) -> bool:
         """A sound is not background, until it has lasted so long that it must be.
@@ -185,6 +219,7 @@ class EventSegmenter:
         if self._opened is not None:
             yield from self._while_open(energy > self._off * self._floor)
         elif energy > self._on_power:
+            yield from self._end_broken(start)
             self._opened = max(self._taken, start - self._pre_roll)
             self._onset, self._active_end = start, self._decided
             self._first_opened = start

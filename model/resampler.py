@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import soxr
 
-from model.blocks import Block, Samples
+from model.blocks import NONE, Block, Indices, Samples
 
 
 class Resampler:
@@ -27,6 +27,7 @@ class Resampler:
             self.rate_in_hz, self.rate_out_hz, 1, dtype="float32", quality="HQ"
         )
         self._next: int | None = None
+        self._ahead = [NONE, NONE]
 
     def push(self, block: Block) -> Iterator[Block]:
         """Resample one block; before a loss, what the filter still holds comes first."""
@@ -54,12 +55,21 @@ class Resampler:
         assert self._next is not None
         start, self._next = self._next, self._next + len(samples)
         if source is None:
-            return Block(samples, start, lost)
-        scale = self.rate_out_hz / self.rate_in_hz
-        overloads, not_finite = (
-            (marks * scale).astype(np.int64) for marks in (source.overloads, source.not_finite)
-        )
-        return Block(samples, start, lost, source.cause, overloads, not_finite)
+            # Rounding may put what was marked at the very end behind the last sample.
+            beyond = [np.minimum(ahead, self._next - 1) for ahead in self._still_ahead()]
+            return Block(samples, start, lost, None, *beyond)
+        marked = [
+            marks * self.rate_out_hz // self.rate_in_hz
+            for marks in (source.overloads, source.not_finite)
+        ]
+        self._ahead = [np.append(*pair) for pair in zip(self._ahead, marked, strict=True)]
+        self._ahead = self._still_ahead()
+        return Block(samples, start, lost, source.cause, *marked)
+
+    def _still_ahead(self) -> list[Indices]:
+        """Places that were told as marked, and whose samples the filter has not given yet."""
+        given = self._next or 0
+        return [marks[marks >= given] for marks in self._ahead]
 
 
 def resample(samples: Samples, rate_in_hz: int, rate_out_hz: int) -> Samples:

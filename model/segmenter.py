@@ -115,7 +115,9 @@ class WindowSegmenter:
         heard = self._heard
         if heard is not None and heard.end > self._covered:
             cut = heard.cut(self._covered, heard.end)
-            yield self._segment(Cut(cut.samples, cut.clipped, reason), self._covered)
+            if cut.reason != "not finite":
+                cut = Cut(cut.samples, cut.clipped, reason)
+            yield self._segment(cut, self._covered)
 
     def _segment(self, cut: Cut, start: int) -> Segment:
         floor = noise_floor_dbfs(cut.samples, self._rate_hz, self._gate)

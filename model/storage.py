@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from model.alarms import AlarmRule
-from model.atomic import write_whole
+from model.atomic import write_new, write_whole
 from model.card import card_from
 from model.conformity import Conformity
 from model.detector import Detector
@@ -35,16 +35,24 @@ _JSON, _DIGEST = "offkey", "sha256"
 Arrays = dict[str, NDArray[Any]]
 
 
-def write_model(path: str | os.PathLike[str], detector: Detector) -> Detector:
+def write_model(
+    path: str | os.PathLike[str], detector: Detector, may_replace: bool = True
+) -> Detector:
     """Write whole or not at all; give the detector with its digest.
 
-    Raises OffkeyError where the file cannot be written.
+    Raises OffkeyError where the file cannot be written, or something is there that must not be
+    replaced: never what is no model. Then the model is kept beside it.
     """
     from safetensors.numpy import save
 
     arrays, text = _to_arrays(detector), json.dumps(_to_json(detector), ensure_ascii=True)
     digest = _digest(arrays, text)
-    write_whole(Path(path).resolve(), save(arrays, metadata={_JSON: text, _DIGEST: digest}))
+    content = save(arrays, metadata={_JSON: text, _DIGEST: digest})
+    target = Path(path).resolve()
+    if may_replace and (not target.exists() or (target.is_file() and _was_model(target))):
+        write_whole(target, content)
+    else:
+        write_new(path, content)
     return replace(detector, digest=digest)
 
 

@@ -9,6 +9,7 @@ import textwrap
 
 from model.adaptation import describe_adaptation
 from model.alarms import AlarmRule
+from model.audio import OFFSET
 from model.budget import describe_budget
 from model.card import AlarmRate, FalseAlarms, LiveCut, ModelCard, RoomUsed
 from model.detector import Detector
@@ -17,7 +18,7 @@ from model.features import FrontEnd
 from model.hearing import describe_hearing
 from model.portrait import agreement_lines, cluster_lines, map_words, worst_groups
 from model.segment import Segmentation
-from model.words import error_text, span_text, two_digits
+from model.words import error_text, span_text, two_digits, why_skipped
 
 _LISTED = 10
 _LABEL = 18
@@ -35,8 +36,9 @@ def describe(detector: Detector) -> str:
         _promise(detector),
         worst_groups(detector),
         _spaced(describe_hearing(card)),
-        _listed("skipped", [f"{name}: {reason}" for name, reason in card.skipped]),
+        _listed("skipped", [why_skipped(name, reason) for name, reason in card.skipped]),
         _listed("clipped, kept", list(card.clipped)),
+        _offset(card),
     ]
     return "\n".join(line for block in blocks for line in block)
 
@@ -87,12 +89,16 @@ def _made_of(detector: Detector) -> list[str]:
 def _fitted(detector: Detector) -> list[str]:
     front_end, card = detector.front_end, detector.card
     components = len(detector.subspace.components)
+    one = components == 1
     share = f"{100 * card.explained_variance:g} % of the variance"
     top_khz = front_end.rate_hz / 2000
     lines = [
         _row("features", f"{front_end.name}, {front_end.n_features:,} up to {top_khz:g} kHz"),
         *(_rows("", card.choice) if card.choice else []),
-        _row("components", f"{components} components explain {share}"),
+        _row(
+            "components",
+            f"{components} {'component explains' if one else 'components explain'} {share}",
+        ),
     ]
     if detector.segmentation.mode == "event":
         lines += _gate(detector.segmentation)
@@ -281,3 +287,15 @@ def _listed(label: str, names: list[str]) -> list[str]:
     if len(names) > _LISTED:
         lines.append(f"  … and {len(names) - _LISTED:,} more")
     return lines
+
+
+def _offset(card: ModelCard) -> list[str]:
+    """Recordings that are off their zero line, and what mends it."""
+    if not card.offset:
+        return []
+    hint = (
+        f"off their zero line by more than {100 * OFFSET:g} % of full scale, which hides what is "
+        "odd: a high-pass filter mends it, here and before the monitor"
+    )
+    told = textwrap.wrap(hint, 80, initial_indent="  ", subsequent_indent="  ")
+    return _listed("offset, kept", list(card.offset)) + told

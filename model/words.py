@@ -1,4 +1,4 @@
-"""Numbers as a person reads them."""
+"""Numbers and reasons as a person reads them."""
 
 from __future__ import annotations
 
@@ -28,3 +28,9 @@ def span_text(hours: float) -> str:
 def error_text(error: float) -> str:
     """A reconstruction error: `4.66e-04` of spectra, `2.41` of decibels."""
     return f"{error:.2e}" if error < 0.1 else f"{error:.3g}"
+
+
+def why_skipped(name: str, reason: str) -> str:
+    """A recording and why it was skipped: `x.wav is damaged`, `y.wav: silent`."""
+    what = reason.removeprefix("unreadable: ")
+    return f"{name} {what}" if what != reason else f"{name}: {reason}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -136,12 +137,16 @@ def _in_browser(context: click.Context, port: int | None, host: str | None) -> N
 @_live
 def replay(model: str, files: tuple[str, ...], speed: float | None, **options: Any) -> None:
     """Play files through the detector as if they were live."""
+    from model.errors import AudioError, shown
     from monitor import session
     from monitor.sources import AudioFile
 
     if speed is None:
         speed = math.inf if session.is_headless(options["headless"]) else 1.0
     detector = session.read_detector(model, options)
+    for path in files:
+        if os.path.isdir(path):
+            raise AudioError(shown(path), "is a folder", "offkey score takes folders.")
     session.run(detector, [AudioFile(path, speed) for path in files], model, options)
 
 

@@ -14,10 +14,10 @@ from monitor.stream import Stream
 LONGEST_S = 24 * 3600.0
 
 
-def check_seconds(seconds: float) -> None:
-    """Raises UsageError for a time that nobody can listen."""
-    if not 1 <= seconds <= LONGEST_S:
-        raise click.UsageError(f"--seconds takes from 1 to {LONGEST_S:,.0f}, not {seconds:g}.")
+def check_seconds(seconds: float, longest_s: float = LONGEST_S) -> None:
+    """Raises UsageError for a time that nobody can listen, or longer than is needed."""
+    if not 1 <= seconds <= longest_s:
+        raise click.UsageError(f"--seconds takes from 1 to {longest_s:,.0f}, not {seconds:g}.")
 
 
 def place_source(options: dict[str, Any]) -> Source:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from monitor.sources import Source
     from monitor.terminal import Stop
 
-_SUFFIXES = {".flac": ("FLAC", "PCM_24"), ".wav": ("WAV", "FLOAT")}
-_SHORTEST_S = 1.0
+_SHORTEST_S, _LONGEST_S = 1.0, 600.0
+"""What `calibrate --room` takes."""
 _PATIENCE_S = 20.0
 """So long without a sound from the device, and it is given up."""
 
@@ -47,7 +47,7 @@ def room(path: str, **options: Any) -> None:
     from monitor.session import warn
     from monitor.terminal import Stop, quiet_libraries, stop_on_signals
 
-    check_seconds(options["seconds"])
+    check_seconds(options["seconds"], _LONGEST_S)
     _check_target(path, options["replace"])
     stop = Stop()
     with quiet_libraries():
@@ -56,9 +56,44 @@ def room(path: str, **options: Any) -> None:
         with stop_on_signals(stop.set):
             heard = _listen(source, options["seconds"], stop)
     samples = _judged(heard, options["seconds"])
-    _write(path, samples, heard.rate_hz)
+    if _format(path).holds_full_scale:
+        samples = samples.clip(-1, 1)
+    is_doubtful = _tell_doubts(heard, samples, options["seconds"])
+    _write(path, samples, heard.rate_hz, options["replace"])
     click.echo(f"{shown(path)}: {_in_words(samples, heard.rate_hz)}")
-    click.echo(f"Next: offkey calibrate RECORDINGS -o MODEL --room {shown(path)}")
+    click.echo(f"Next: {_again(path, options) if is_doubtful else _calibrate(path)}")
+
+
+def _calibrate(path: str) -> str:
+    from model.errors import as_word
+
+    return f"offkey calibrate RECORDINGS -o MODEL --room {as_word(path)}"
+
+
+def _again(path: str, options: dict[str, Any]) -> str:
+    """The command that records it anew, from the same input for as long."""
+    from model.errors import as_word
+
+    given = {name: options[name] for name in ("device", "channel", "rehearse")}
+    words = [f"--{name} {as_word(str(value))}" for name, value in given.items() if value]
+    if options["seconds"] != 10:
+        words.append(f"--seconds {options['seconds']:g}")
+    return " ".join(["offkey room -o", as_word(path), *words, "--replace"])
+
+
+@dataclass(frozen=True)
+class _Format:
+    kind: str
+    subtype: str
+    holds_full_scale: bool
+    """And nothing beyond: what is louder is clipped in the file."""
+
+
+_SUFFIXES = {".flac": _Format("FLAC", "PCM_24", True), ".wav": _Format("WAV", "FLOAT", False)}
+
+
+def _format(path: str) -> _Format:
+    return _SUFFIXES[Path(path).suffix.lower()]
 
 
 @dataclass
@@ -68,6 +103,16 @@ class _HeardRoom:
     n: int = 0
     lost: int = 0
     problem: str | None = None
+
+    @property
+    def not_finite(self) -> int:
+        """How many values were no numbers."""
+        return sum(len(block.not_finite) for block in self.blocks)
+
+    @property
+    def clips(self) -> bool:
+        """Whether some of it is beyond full scale, or held there."""
+        return any(len(block.overloads) for block in self.blocks)
 
 
 def _check_target(path: str, may_replace: bool) -> None:
@@ -113,41 +158,66 @@ def _listen(source: Source, seconds: float, stop: Stop) -> _HeardRoom:
 
 
 def _judged(heard: _HeardRoom, seconds: float) -> Samples:
-    """The samples, with a warning for all that makes them doubtful. Raises OffkeyError."""
+    """The samples. Raises OffkeyError where they are no room."""
     import numpy as np
 
     from model.audio import input_state
     from model.errors import OffkeyError
-    from monitor.session import warn
 
     if heard.n < _SHORTEST_S * heard.rate_hz or not heard.n:
         why = f" {heard.problem}" if heard.problem else ""
         raise OffkeyError(f"Less than a second was heard; nothing is written.{why}")
     samples: Samples = np.concatenate([block.samples for block in heard.blocks])
     samples = samples[: math.ceil(seconds * heard.rate_hz)]
-    state = input_state(samples)
+    state, broken = input_state(samples), heard.not_finite
+    if broken and (state is not None or 2 * broken > heard.n):
+        raise OffkeyError(
+            "The room is not finite: most of its values are no numbers; nothing is written.",
+            "Something is wrong with the input or its driver.",
+        )
     if state is not None:
         raise OffkeyError(
             f"The room is {state}; nothing is written.",
             "Is the microphone muted, or its level at the lowest?",
         )
+    return samples
+
+
+def _tell_doubts(heard: _HeardRoom, samples: Samples, seconds: float) -> bool:
+    """Warn of all that makes a room doubtful; says whether to record it anew."""
+    from model.audio import OFFSET
+    from monitor.session import warn
+
     if len(samples) < seconds * heard.rate_hz:
         warn(f"only {len(samples) / heard.rate_hz:.1f} s of {seconds:g} were heard.")
     if heard.lost:
         warn(f"{heard.lost / heard.rate_hz:.1f} s were lost in between and are not in it.")
-    if any(len(block.not_finite) for block in heard.blocks):
+    if heard.not_finite:
         warn("some values were no numbers; they are zeros now.")
-    if any(len(block.overloads) for block in heard.blocks):
+    offset = float(samples.mean(dtype="float64"))
+    if abs(offset) > OFFSET:
+        warn(
+            f"it is off its zero line by {100 * abs(offset):.1f} % of full scale, and sounds will "
+            "be, too: that hides what is odd. A high-pass filter before offkey removes it."
+        )
+    if heard.clips:
         warn("it clips: turn the input level down, and record it anew with --replace.")
     sounded = sounds_in(samples, heard.rate_hz)
     if sounded:
-        places = ", ".join(f"{start_s:.1f}" for start_s in sounded[:5])
-        more = f" and {len(sounded) - 5:,} more" if len(sounded) > 5 else ""
         warn(
-            f"something sounded at {places}{more} s. What does not belong to the room all the time "
-            "is better not in it: record it anew with --replace."
+            f"something sounded at {_places(sounded)}. What does not belong to the room all the "
+            "time is better not in it: record it anew with --replace."
         )
-    return samples
+    return heard.clips or bool(sounded)
+
+
+def _places(sounded: Sequence[float]) -> str:
+    """Where the first five sounded, and how many more did: `2.0 s and 3.6 s`."""
+    *first, last = [f"{start_s:.1f} s" for start_s in sounded[:5]]
+    more = len(sounded) - 5
+    if more > 0:
+        return f"{', '.join([*first, last])}, and {more:,} {'time' if more == 1 else 'times'} more"
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def sounds_in(samples: Samples, rate_hz: int) -> Sequence[float]:
@@ -166,24 +236,25 @@ def sounds_in(samples: Samples, rate_hz: int) -> Sequence[float]:
 
 
 def _in_words(samples: Samples, rate_hz: int) -> str:
+    """Length, level and rate; the level is that of what sounds, as calibration takes it."""
     from model.audio import level_dbfs
 
-    level = level_dbfs(samples)
+    level = level_dbfs(samples - samples.mean(dtype="float64").astype("float32"))
     assert level is not None  # it has a signal
     return f"{len(samples) / rate_hz:.1f} s at {level:.0f} dBFS, {rate_hz:,} Hz".replace("-", "−")
 
 
-def _write(path: str, samples: Samples, rate_hz: int) -> None:
+def _write(path: str, samples: Samples, rate_hz: int, may_replace: bool) -> None:
     """Write atomically. Raises OffkeyError."""
     import soundfile
 
-    from model.atomic import write_whole
+    from model.atomic import write_new, write_whole
     from model.errors import OffkeyError, shown
 
-    kind, subtype = _SUFFIXES[Path(path).suffix.lower()]
+    how = _format(path)
     content = io.BytesIO()
     try:
-        soundfile.write(content, samples, rate_hz, format=kind, subtype=subtype)
+        soundfile.write(content, samples, rate_hz, format=how.kind, subtype=how.subtype)
     except soundfile.SoundFileError as error:
         raise OffkeyError(f"{shown(path)} cannot be written: it cannot be encoded.") from error
-    write_whole(path, content.getvalue())
+    (write_whole if may_replace else write_new)(path, content.getvalue())

@@ -145,9 +145,12 @@ def watch(
 
 
 def _summary(last: Snapshot) -> str:
+    from model.words import two_digits
+
     return (
         f"{_plural(last.segments, 'segment')}, {_plural(last.alarms, 'alarm')}, "
         f"{last.not_scored:,} not scored\n{_account(last.account)}"
+        + (f"; {two_digits(last.not_finite_s)} s of it not finite" if last.not_finite_s else "")
     )
 
 

@@ -40,6 +40,8 @@ class Snapshot:
     alarms: int = 0
     account: Account = field(default_factory=Account)
     """What became of all that was heard, of all sources so far."""
+    not_finite_s: float = 0.0
+    """So much of what was heard were no numbers, in segments or between them."""
     finished: bool = False
     problem: str | None = None
     """One sentence where something went wrong."""

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from model.audio import Block, Resampler, input_state, level_dbfs, too_low
+from model.audio import OFFSET, Block, Resampler, input_state, level_dbfs, too_low
 from model.detector import NOT_SCORED, Detector
 from model.errors import AudioError, shown
 from model.segment import Segment
@@ -25,9 +25,6 @@ from monitor.sinks import Sink
 from monitor.snapshot import InputWatch, Snapshot
 from monitor.sources import AudioFile, Source
 from monitor.steering import Steered
-
-OFFSET = 0.003
-"""A constant offset of this part of full scale begins to change the scores of normal sounds."""
 
 
 class Stream(Steered):
@@ -189,6 +186,9 @@ class Stream(Steered):
         for sink in self._sinks:
             sink.hear(block, rate_hz)
         self._ledger.hear(block.start, len(block.samples))
+        if len(block.not_finite):
+            broken_s = len(block.not_finite) / rate_hz
+            self._publish(not_finite_s=self._snapshot.not_finite_s + broken_s)
         if block.lost:  # told by now
             block = replace(block, lost=0)
         for resampled in self._resampler.push(block):

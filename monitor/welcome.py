@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from model.errors import shown
+from model.errors import as_word
 from model.files import AUDIO_SUFFIXES
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _models_here() -> list[str]:
         with os.scandir() as entries:
             models = [entry for entry in entries if _is_model(entry)]
         models.sort(key=lambda model: model.stat().st_mtime, reverse=True)
-        return [_word(model.name) for model in models]
+        return [as_word(model.name) for model in models]
     return []
 
 
@@ -134,7 +134,7 @@ def _recordings_here() -> tuple[str, int]:
             folders = sorted(e.name for e in islice(entries, MOST_SEEN) if _is_folder(e))
         for folder in folders[:MOST_FOLDERS]:
             if (n := _recordings_in(folder)) >= LEAST_RECORDINGS:
-                return f"{_word(folder)}/", n
+                return f"{as_word(folder)}/", n
     return "", 0
 
 
@@ -148,8 +148,3 @@ def _recordings_in(folder: str) -> int:
         suffixes = (Path(entry.name).suffix.lower() for entry in islice(entries, MOST_SEEN))
         return sum(suffix in AUDIO_SUFFIXES for suffix in suffixes)
     return 0
-
-
-def _word(name: str) -> str:
-    """A name in the current folder as one word of a command line."""
-    return shlex.quote(shown(f"./{name}" if name.startswith("-") else name))

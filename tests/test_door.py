@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import offkey
 from offkey import VERBS
 
 Outcome = subprocess.CompletedProcess[str]
@@ -211,3 +212,30 @@ def test_the_completion_script_is_one_that_the_shell_reads(at: At, shell: str) -
         check=False,
     )
     assert (read.returncode, read.stderr) == (0, "")
+
+
+# --- interrupted at once -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["click", "difflib"])
+def test_interrupted_while_it_is_loaded_it_says_so(at: At, tmp_path: Path, place: str) -> None:
+    """Ctrl-C before a verb is known is one sentence and exit code 1, no traceback."""
+    (tmp_path / f"{place}.py").write_text("raise KeyboardInterrupt")
+    done = at("inspect", "six.offkey", env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 1
+    assert done.stderr == "offkey: interrupted; nothing was written.\n"
+
+
+def test_interrupted_before_its_work_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ctrl-C while the streams are looked at is told like any other."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(offkey, "_open_standard_streams", interrupted)
+    with pytest.raises(SystemExit) as end:
+        offkey.main()
+    assert end.value.code == 1
+    assert capsys.readouterr().err == "offkey: interrupted; nothing was written.\n"

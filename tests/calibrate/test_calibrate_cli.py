@@ -103,8 +103,8 @@ def test_a_calibration_ends_with_a_summary(
 def test_a_missing_path_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
     """A path that is not there is named."""
     sentence = refused(tmp_path / "gone")
-    assert "gone" in sentence
-    assert "does not exist" in sentence
+    assert f"{tmp_path / 'gone'} does not exist" in sentence
+    assert "unreadable" not in sentence
 
 
 def test_an_empty_folder_is_refused(refused: Callable[..., str], tmp_path: Path) -> None:
@@ -130,6 +130,46 @@ def test_a_rate_beyond_the_reference_is_refused(
 ) -> None:
     """A false-alarm rate that 60 recordings cannot promise names the number that it takes."""
     assert "999 recordings" in refused(words_folder, "--false-alarm-rate", "0.001")
+
+
+@pytest.mark.parametrize("asked", ["7", "99999999999999999999999"])
+def test_fewer_clusters_than_asked_for_are_told(
+    calibrated: Run, words_folder: Path, asked: str
+) -> None:
+    """Sixty sounds give six clusters at most: whoever asked for more is told, nobody else."""
+    told = f"clusters: 6 of {int(asked):,} asked for"
+    assert told in calibrated(words_folder, "--clusters", asked).stdout
+
+
+def test_the_usual_number_of_clusters_is_nobodys_wish(calibrated: Run, words_folder: Path) -> None:
+    """Without --clusters nothing is said of how many there could be."""
+    assert "asked for" not in calibrated(words_folder).stdout
+
+
+def test_a_number_of_clusters_that_cannot_be_read_is_refused(
+    calibrated: Run, words_folder: Path
+) -> None:
+    """Thousands of digits are no number of clusters: exit code 2 and a sentence."""
+    done = calibrated(words_folder, "--clusters", "9" * 5000)
+    assert done.returncode == 2
+    assert "--clusters takes auto" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_recordings_off_their_zero_line_are_listed(
+    calibrated: Run, model: Path, tmp_path: Path, write_words: Words
+) -> None:
+    """Each is named with what mends it, now and in the model; others are not."""
+    paths = write_words(tmp_path / "words", 22)
+    for path in paths[:2]:
+        samples, rate_hz = soundfile.read(path)
+        soundfile.write(path, samples + 0.02, rate_hz)
+    done = calibrated(tmp_path / "words")
+    listed = done.stdout.partition("offset, kept (2)")[2]
+    assert [line.strip() for line in listed.splitlines()[1:3]] == [str(path) for path in paths[:2]]
+    assert "a high-pass filter" in listed
+    assert read_model(model).card.offset == tuple(str(path) for path in paths[:2])
+    assert str(paths[2]) not in listed
 
 
 def test_two_identical_recordings_are_told(
@@ -168,7 +208,7 @@ def test_copies_do_not_make_a_reference_large_enough(
     (tmp_path / "one").mkdir()
     for i in range(30):
         shutil.copy(paths[0], tmp_path / "one" / f"{i}.wav")
-    assert "1 usable recordings are too few" in (said := refused(tmp_path / "one"))
+    assert "1 usable recording is too few" in (said := refused(tmp_path / "one"))
     assert "Skipped 29" in said
 
 

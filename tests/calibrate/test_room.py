@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -342,6 +343,61 @@ def test_what_cannot_be_a_room_is_refused(tmp_path: Path) -> None:
         check_room_options("r.wav", float("nan"))
     with pytest.raises(AudioError, match="4,000 Hz"):
         Room("r.wav", pink(0, 2, 4000), 4000, "").at(6800)
+
+
+def test_no_more_is_read_of_a_room_than_can_be_used(tmp_path: Path) -> None:
+    """A room of hours is refused in a sentence after ten minutes of it; ten minutes are taken."""
+    path = tmp_path / "r.wav"
+    soundfile.write(path, pink(0, 600, 1000), 1000, subtype="FLOAT")
+    assert len(read_room(str(path), None, 42).samples) == 600_000
+    soundfile.write(path, np.zeros(20_000_000, np.int16), 1000, subtype="PCM_U8")
+    tracemalloc.start()
+    with pytest.raises(InputError, match="longer than ten minutes"):
+        read_room(str(path), None, 42)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 20e6
+
+
+def test_a_room_is_what_sounds_not_where_its_zero_line_lies(tmp_path: Path) -> None:
+    """An offset of the room goes into no recording; its noise and its level do."""
+    noise = pink(0, 5, 8000)
+    soundfile.write(tmp_path / "r.wav", noise + np.float32(0.2), 8000, subtype="FLOAT")
+    room = read_room(str(tmp_path / "r.wav"), None, 42)
+    assert np.abs(room.samples - (noise - noise.mean())).max() < 1e-6
+    mixed = room.around(np.zeros(8000, np.float32), "a.wav")
+    assert abs(mixed.mean()) < 0.002
+
+
+@pytest.mark.parametrize(
+    ("kept", "sentence"),
+    [
+        (None, "The room on standard input is 0.5 s long"),
+        (6000, "The room on standard input is cut short"),
+    ],
+)
+def test_a_bad_room_on_standard_input_is_told(
+    words_folder: Path, kept: int | None, sentence: str, tmp_path: Path
+) -> None:
+    """One that is too short, or ends before its header says, is refused as a file would be."""
+    soundfile.write(tmp_path / "r.wav", pink(0, 0.5 if kept is None else 5, 8000), 8000)
+    command: list[str | Path] = [Path(sys.executable).with_name("offkey"), "calibrate"]
+    done = subprocess.run(
+        [*command, words_folder, "-o", tmp_path / "m.offkey", "--room", "-"],
+        input=(tmp_path / "r.wav").read_bytes()[:kept],
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert sentence in done.stderr.decode()
+    assert "Traceback" not in done.stderr.decode()
+
+
+def test_a_folder_is_no_room(tmp_path: Path) -> None:
+    """It is told that it is a folder, without advice that is for other verbs."""
+    with pytest.raises(AudioError, match=r"is a folder\.$") as refused:
+        read_room(str(tmp_path), None, 42)
+    assert not refused.value.hint
 
 
 def test_recordings_that_cannot_be_used_stay_so(tmp_path: Path) -> None:

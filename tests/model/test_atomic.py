@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import stat
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from model.atomic import write_atomically, write_whole
+from model.atomic import write_atomically, write_new, write_whole
 from model.errors import OffkeyError
 
 
@@ -42,6 +43,30 @@ def test_what_is_private_is_private_from_the_first_byte(
     assert modes == [0o600]
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert path.read_bytes() == b"newer"
+
+
+@pytest.mark.parametrize("has_links", [True, False])
+def test_what_must_be_new_replaces_nothing(
+    has_links: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name that is taken keeps its file, and the error says where the work is; else it is there.
+
+    So too on a file system without hard links.
+    """
+
+    def no_links(*_: object) -> None:
+        raise OSError(errno.EPERM, "no links here")
+
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_links)
+    path = tmp_path / "room.flac"
+    write_new(path, b"first")
+    for i in (2, 3):
+        with pytest.raises(OffkeyError, match=f"room-{i}.flac"):
+            write_new(path, b"later %d" % i)
+    written = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    later = {"room-2.flac": b"later 2", "room-3.flac": b"later 3"}
+    assert written == {"room.flac": b"first"} | later
 
 
 @pytest.mark.parametrize("name", ["gone/page.html", ".", "/"])

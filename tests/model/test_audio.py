@@ -217,6 +217,37 @@ def test_a_sample_that_is_not_finite_is_told(value: float, channel: int, tmp_pat
         assert np.isfinite(segment.samples).all()
 
 
+@pytest.mark.parametrize("rate_hz", [6800, 8000, 22_050, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("n", [4000, 9001, 9002, 9003, 9004, 9005])
+def test_the_last_sample_counts_like_any_other(
+    rate_hz: int, value: float, n: int, tmp_path: Path
+) -> None:
+    """A file whose last sample is no number is `not finite`, whatever its rate and length."""
+    broken = sound(rate_hz, n / 8000).astype(np.float32)
+    broken[-1] = value
+    soundfile.write(tmp_path / "x.wav", broken, rate_hz, subtype="FLOAT")
+    recording = read_recording(tmp_path / "x.wav", RATE)
+    for how in (Segmentation(duration_s=2.0), Segmentation("continuous", 0.3, 0.1)):
+        assert "not finite" in [s.reason for s in cut_recording(recording, how)[-2:]]
+
+
+@pytest.mark.parametrize("rate_hz", [6800, 8000, 44_100, 48_000, 96_000])
+@pytest.mark.parametrize("size", [1, 17, 4800])
+def test_no_mark_lies_behind_a_stream(rate_hz: int, size: int) -> None:
+    """However a stream of any length is cut, marks on its last samples lie within it."""
+    for n in range(601, 615):
+        mixdown, resampler = Mixdown(), Resampler(rate_hz, RATE)
+        frames = NOISE[:n, None].copy()
+        frames[-2:] = np.nan
+        pushed = [mixdown.push(frames[i : i + size], i) for i in range(0, n, size)]
+        out = [after for block in pushed for after in resampler.push(block)]
+        rest = resampler.flush()
+        assert rest is not None
+        marks = np.concatenate([block.not_finite for block in [*out, rest]])
+        assert {rest.end - 2, rest.end - 1} & set(marks.tolist())
+
+
 def test_a_missing_file_says_so(tmp_path: Path) -> None:
     """A file that is gone is not called damaged."""
     assert "does not exist" in refusal(tmp_path / "gone.wav")

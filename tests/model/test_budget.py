@@ -10,6 +10,7 @@ import pytest
 from model.alarms import AlarmFinder, AlarmRule, Window
 from model.budget import (
     LARGEST_RATE,
+    check_alarms_per_hour,
     count_alarms,
     describe_budget,
     rate_for_sounds,
@@ -19,6 +20,7 @@ from model.budget import (
 )
 from model.conformity import Conformity
 from model.detector import Detector
+from model.errors import InputError
 from model.segment import Segmentation
 
 HOP_S = 0.5
@@ -102,6 +104,23 @@ def test_groups_that_differ_count_against_the_budget(windows: Detector) -> None:
     p = np.where(odd, 1e-4, 0.5).astype(np.float32)
     gallery = replace(windows.gallery, p=p)
     assert window_budget(replace(windows, gallery=gallery), 80).alarms == 20
+
+
+@pytest.mark.parametrize("asked", [5e-324, 1e-320, 1e-308, 1e-306, 9e-7])
+def test_a_budget_that_nobody_can_show_is_refused(asked: float) -> None:
+    """However small a budget is, it is refused in a sentence."""
+    with pytest.raises(InputError, match="less than anybody can show"):
+        check_alarms_per_hour(asked)
+
+
+@pytest.mark.parametrize("asked", [1e-6, 1e-3, 3600])
+def test_every_budget_that_is_taken_can_be_reckoned(windows: Detector, asked: float) -> None:
+    """The smallest and the largest budget give a rate and a number of sounds in both modes."""
+    check_alarms_per_hour(asked)
+    assert 0 < window_budget(windows, asked).rate <= LARGEST_RATE
+    for sounds_per_hour in (1e-3, 600, 1e6):
+        assert rate_for_sounds(windows.conformity, asked, sounds_per_hour) > 0
+        recordings_needed(asked, sounds_per_hour)
 
 
 def test_sounds_share_the_budget() -> None:

@@ -128,6 +128,17 @@ def test_a_senseless_rate_is_refused(asked: float) -> None:
             refuse(asked)
 
 
+@pytest.mark.parametrize("asked", [5e-324, 1e-320, 1e-309, 1e-200, 9e-10])
+def test_a_rate_smaller_than_any_promise_is_refused(asked: float) -> None:
+    """However small a rate is, it is refused in a short sentence; what is taken is computed."""
+    for refuse in (check_false_alarm_rate, lambda rate: resolve_false_alarm_rate(rate, 3000)):
+        with pytest.raises(InputError, match="smaller than any reference") as refused:
+            refuse(asked)
+        assert len(str(refused.value)) < 200
+    with pytest.raises(InputError, match="999,999,999 recordings"):
+        resolve_false_alarm_rate(1e-9, 3000)
+
+
 def test_one_sound_is_ranked_as_among_many() -> None:
     """The p of one sound at a time is exactly that of many, ties with the reference included."""
     rng = np.random.default_rng(3)

@@ -259,6 +259,48 @@ def test_marks_count_only_inside_their_segment(how: Segmentation) -> None:
     assert {s.reason for s in heard_as(samples, marks=([], [round(3.5 * RATE)]))} == {None}
 
 
+@pytest.mark.parametrize(("start_s", "end_s"), [(0, 8), (0, 0.5), (3, 3.4), (3, 6.5), (7.5, 8)])
+def test_a_stretch_that_is_no_numbers_is_one_segment(start_s: float, end_s: float) -> None:
+    """However long, it is told once, as `not finite`; its samples are bounded."""
+    broken = list(range(round(start_s * RATE), round(end_s * RATE)))
+    samples = noise(8)
+    samples[broken] = 0
+    found = [s for s in heard_as(samples, marks=([], broken)) if s.reason == "not finite"]
+    assert len(found) == 1
+    assert spans(found)[0] == pytest.approx((start_s, end_s), abs=0.03)
+    assert len(found[0].samples) <= RATE
+
+
+def test_a_sound_with_no_numbers_in_it_is_not_told_twice() -> None:
+    """A stretch within a sound, and the rest of it behind the sound, share no sample with it."""
+    samples = with_sounds(noise(8), (2, 2.4), (4, 4.4))
+    broken = [*range(round(2.2 * RATE), round(2.3 * RATE)), *range(round(4.2 * RATE), 6 * RATE)]
+    samples[broken] = 0
+    found = heard_as(samples, marks=([], broken))
+    assert {s.reason for s in found if s.start_s < 6} == {"not finite"}
+    edges = [edge for span in spans(found) for edge in span]
+    assert edges == sorted(edges)
+    assert max(s.start_s + s.duration_s for s in found if s.start_s < 6) >= 5.97
+
+
+@settings(max_examples=30, deadline=None, derandomize=True)
+@given(
+    cuts=st.lists(st.integers(1, len(SCENE)), max_size=100),
+    runs=st.lists(st.tuples(st.integers(0, len(SCENE)), st.integers(1, 9000)), max_size=4),
+)
+def test_stretches_of_no_numbers_do_not_depend_on_blocks(
+    cuts: list[int], runs: list[tuple[int, int]]
+) -> None:
+    """With such stretches anywhere, any cuts give the segments of the uncut stream, in order."""
+    broken = sorted({i for at, n in runs for i in range(at, min(at + n, len(SCENE)))})
+    samples = SCENE.copy()
+    samples[broken] = 0
+    whole = segments(blocks(samples, [], marks=([], broken)))
+    assert facts(segments(blocks(samples, cuts, marks=([], broken)))) == facts(whole)
+    edges = [round(edge * RATE) for span in spans(whole) for edge in span]
+    assert edges == sorted(edges)
+
+
 @pytest.mark.parametrize("block_samples", [240, 480, 4800, 192_000])
 def test_a_mark_in_the_first_instant_is_not_forgotten(block_samples: int) -> None:
     """A NaN at the very start is known although the resampler gives its first samples later."""

@@ -277,3 +277,24 @@ def test_a_model_from_before_alarm_rules_is_read(path: Path, word_detector: Dete
     assert back.segmentation == word_detector.segmentation
     assert back.segmentation.alarm == AlarmRule(2, 3)
     assert back.card == replace(card, alarm_rates=())
+
+
+@pytest.mark.parametrize("may_replace", [True, False])
+def test_what_came_while_a_model_was_made_stays(
+    path: Path, word_detector: Detector, may_replace: bool
+) -> None:
+    """What is no model is never replaced, and a model only where that was asked for.
+
+    The work is kept: the error says under which name, and that is the whole model.
+    """
+    taken, kept = path.with_name("m.wav"), path.with_name("m-2.wav")
+    taken.write_bytes(b"something dear")
+    with pytest.raises(OffkeyError, match=r"m-2\.wav"):
+        write_model(taken, word_detector, may_replace)
+    assert taken.read_bytes() == b"something dear"
+    made = read_model(kept)
+    if may_replace:
+        write_model(kept, made, may_replace)
+        return
+    with pytest.raises(OffkeyError, match=r"m-2-2\.wav"):
+        write_model(kept, made, may_replace)

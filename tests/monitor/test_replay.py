@@ -107,6 +107,35 @@ def test_a_speed_that_is_none_is_refused(
     assert done.stdout == ""
 
 
+def test_a_folder_is_refused_with_the_verb_that_takes_it(
+    run: Run, demo_model: Path, tmp_path: Path
+) -> None:
+    """Replay takes files: of a folder it says so, and which verb takes one."""
+    done = run("replay", demo_model, tmp_path)
+    assert done.returncode == 2
+    assert "is a folder. offkey score takes folders." in done.stderr
+
+
+@pytest.mark.parametrize("value", [np.nan, 1e20])
+def test_what_is_no_number_leaves_a_trace(
+    run: Run, parse: Parse, demo_model: Path, tmp_path: Path, value: float
+) -> None:
+    """Half a second of it is a line that says so; a few samples are in the account at least."""
+    samples = np.random.default_rng(0).normal(size=80_000) * 1e-3
+    samples[40_000:44_000] = value
+    soundfile.write(tmp_path / "x.wav", samples, 8000, subtype="FLOAT")
+    done = run("replay", demo_model, tmp_path / "x.wav", "--headless")
+    lines = [line for line in parse(done.stdout) if line["reason"] == "not finite"]
+    assert [(line["start_s"], line["duration_s"]) for line in lines] == [(5.0, 0.5)]
+    assert "0.5 s not scored" in done.stderr
+    assert "; 0.5 s of it not finite" in done.stderr
+    samples[40_000:44_000] = 0
+    samples[7] = value
+    soundfile.write(tmp_path / "x.wav", samples, 8000, subtype="FLOAT")
+    done = run("replay", demo_model, tmp_path / "x.wav", "--headless")
+    assert "; 0.00013 s of it not finite" in done.stderr
+
+
 def test_several_files_are_one_after_the_other(
     run: Run, demo_model: Path, excerpt_file: Path, excerpt: Samples, replayed: Outcome,
     tmp_path: Path, parse: Parse,
