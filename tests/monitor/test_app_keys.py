@@ -20,6 +20,7 @@ from textual.pilot import Pilot
 from textual.widgets import Input, Static
 
 from model.audio import Samples
+from model.budget import LARGEST_RATE
 from model.detector import Detector, Score
 from model.errors import DeviceError
 from model.segment import Segment
@@ -411,6 +412,18 @@ def test_rate_goes_up_and_down_a_ladder(app: MonitorApp) -> None:
         smallest = app.stream.detector.conformity.smallest_p
         assert app.stream.detector.false_alarm_rate == smallest
         assert "cannot promise" in told(app)
+
+    on_screen(app, act)
+
+
+def test_rate_ends_where_an_alarm_would_say_nothing(app: MonitorApp) -> None:
+    """+ goes up to the largest rate that budgets use, and says that more would be of no use."""
+
+    async def act(pilot: Pilot[Snapshot]) -> None:
+        for _ in range(12):
+            await pilot.press("plus")
+        assert app.stream.detector.false_alarm_rate == LARGEST_RATE
+        assert "of no use" in told(app)
 
     on_screen(app, act)
 
