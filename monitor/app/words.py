@@ -110,13 +110,13 @@ def p_text(p: float | None) -> str:
 
 
 def odds_text(p: float | None) -> str:
-    """A p-value as a share of the reference sounds: `1 in 330`, `62 in 100`."""
+    """A p-value as a share of the reference sounds: `1 in 401`, `62 in 100`.
+
+    Not rounded further, so that the smallest one reads as it does where a model is inspected.
+    """
     if p is None or not p > 0:
         return NONE
-    if p > 0.1:
-        return f"{round(p * 100)} in 100"
-    step = 10 ** (math.floor(math.log10(1 / p)) - 1)
-    return f"1 in {round(1 / p / step) * step:,}"
+    return f"{round(p * 100)} in 100" if p > 0.1 else f"1 in {round(1 / p):,}"
 
 
 def position_text(position_s: float) -> str:
