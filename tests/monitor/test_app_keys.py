@@ -493,8 +493,9 @@ def test_an_alarm_is_noticed_until_acknowledged(app: MonitorApp) -> None:
         assert "ring" in written
         assert "\x1b]0;▲ 00:31.0 2: hiss 2 · six.offkey · offkey\x07" in written
         await pilot.pause()
-        assert "▲ alarm 00:31.0 · p 0.0010, 1 in 1,000 · 2: hiss 2 · a when seen" in screen_text(
-            app
+        assert (
+            "▲ alarm 00:31.0 · p 0.0010, 1 in 1,000 · 2: hiss 2 · press a once you have seen it"
+            in screen_text(app)
         )
         await until(pilot, lambda: app.table._flashing == 0)
         await pilot.press("a")

@@ -156,14 +156,18 @@ def test_keys_stand_apart_where_there_is_room(width: int, is_compact: bool) -> N
 
 
 def test_the_key_of_the_alarm_line_is_told_apart_from_words() -> None:
-    """`a when seen`: the key is a piece of its own, at whatever key it lies."""
+    """`press a once seen`: the key is a piece of its own, at whatever key it lies."""
     line = AlarmLine()
     line.heard, line.count, line.key = sound(1, 0.002, 4), 2, "f9"
     for width in range(40, 120):
         pieces = line.draw(width, 1)[0]
         assert sum(len(text) for text, _ in pieces) <= width
         if len(pieces) > 1:
-            assert pieces[1:] == [("f9", "key"), (" when seen", "bad")]
+            assert pieces[0][0].endswith(" · press ")
+            assert pieces[1:] in (
+                [("f9", "key"), (" once you have seen it", "bad")],
+                [("f9", "key"), (" once seen", "bad")],
+            )
     assert len(line.draw(80, 1)[0]) == 3
 
 
