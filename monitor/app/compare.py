@@ -101,7 +101,7 @@ class CompareScreen(ModalScreen[None]):
         super().__init__()
         self._explanation = explain(detector, samples)
         self._heard, self._names = heard, names
-        self._picture = Picture(detector, self._explanation)
+        self._picture = Picture(detector, self._explanation, heard.is_anomalous)
 
     def compose(self) -> ComposeResult:
         """From the top: which segment, the picture, the keys."""

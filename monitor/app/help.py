@@ -34,7 +34,8 @@ _WORDS = (
     "error profile: at which frequencies the reference cannot explain it.",
     "cluster: one way of being off, found among the reference; the nearest one is named.",
     "reach: how far from the middle of a cluster 99 % of its members lie.",
-    "unlike any: beyond the reach of the nearest cluster, so odd in a way of its own.",
+    "unlike any: beyond the reach of the nearest cluster, its errors lie where those of no cluster "
+    "do. What is anomalous is then odd in a way of its own; a normal sound may be so, too.",
     "outside conditions: more or less noise around the sound than in the reference; trust p less.",
     "lost: sound that never came; unreported: the device did not say so, the clock told it.",
 )

@@ -247,7 +247,10 @@ class VerdictPanel(Drawing):
 def _unlike(heard: Heard) -> list[_Fact]:
     if not heard.score.unlike_any:
         return []
-    return [_Fact("unlike any: odd in a way of its own", "warn", "unlike any")]
+    if heard.is_anomalous:
+        return [_Fact("unlike any: odd in a way of its own", "warn", "unlike any")]
+    long = "unlike any: its small errors lie where those of no cluster do"
+    return [_Fact(long, short="small errors unlike any")]
 
 
 def _notes(heard: Heard) -> list[_Fact]:

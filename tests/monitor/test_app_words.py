@@ -65,6 +65,23 @@ def test_a_normal_verdict_is_good_news_only_while_something_is_heard() -> None:
     on_stage(app, act)
 
 
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_no_normal_sound_is_told_as_odd(size: tuple[int, int]) -> None:
+    """Beyond the reach of all clusters only an anomalous one is odd; it is said of both."""
+    app = still_app(still_detector())
+
+    async def act(stage: Stage) -> None:
+        await stage.show(**QUIET)
+        for number, p in enumerate((0.5, 0.002), start=1):
+            await stage.hear(sound(number, p, unlike_any=True, cluster_distance=1.8))
+            said = " ".join(text for text, _ in drawn(app.verdict))
+            assert "unlike any" in said
+            assert "odd" not in said or p == 0.002
+            assert ("small errors" in said) is (p == 0.5)
+
+    on_stage(app, act, size)
+
+
 def test_whoever_quits_sees_that_it_ends() -> None:
     """Until the stream has ended the header says so, and the key for pausing is gone."""
     app = still_app(still_detector())

@@ -23,7 +23,7 @@ from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
 from model.audio import resample
-from model.detector import Detector
+from model.detector import ANOMALOUS, NORMAL, Detector
 from model.explanation import Explanation, explain
 from model.segment import Segment
 from monitor.app.compare import CompareScreen, SegmentLine
@@ -270,6 +270,24 @@ def test_the_caption_says_what_is_in_view(
         assert "a column" not in caption_of(pilot)
 
     on_screen(CompareScreen(word_detector, heard, samples), act)
+
+
+def test_a_normal_sound_is_compared_without_finding_fault(
+    mel_detector: Detector, six: Samples
+) -> None:
+    """The caption says in which ways a segment is off only where it is anomalous."""
+    samples = resample(six, 48_000, mel_detector.front_end.rate_hz)
+    segment = Segment(samples, 0.0, len(samples) / mel_detector.front_end.rate_hz)
+    score = mel_detector.score(segment)
+    for verdict in (NORMAL, ANOMALOUS):
+        heard = Heard("x.wav", None, segment, replace(score, verdict=verdict), 1)
+
+        async def act(pilot: Pilot[None], is_normal: bool = verdict == NORMAL) -> None:
+            said = caption_of(pilot)
+            assert ("most different: " in said) is is_normal
+            assert ("too " in said) is not is_normal
+
+        on_screen(CompareScreen(mel_detector, heard, samples), act, (80, 24))
 
 
 def test_keys_move_through_the_spectrum(
