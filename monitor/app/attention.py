@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from textual.app import App
 
 _RINGS_EVERY_S = 1.0
+_SHORT = 19
+"""So many cells have room for a shortened cluster with its frequencies."""
 _HINTS = ("press {} once you have seen it", "press {} once seen")
 """What the key of the alarm line is for, the longest first."""
 
@@ -59,11 +61,13 @@ class AlarmLine(Drawing):
         begin = f"▲ alarm {words.when_text(heard)}"
         odd = f"p {words.p_text(score.p)}"
         cluster = words.cluster_text(heard, self.names)
+        short = words.short_cluster_text(heard, _SHORT, self.names)
         more = f" · {self.count:,} not seen yet" if self.count > 1 else ""
         said = [
             f"{begin} · {odd}, {words.odds_text(score.p)} · {cluster}{more} · ",
             f"{begin} · {odd} · {cluster}{more} · ",
-            f"{begin} · {cluster}{more} · " if more else f"{begin} · {odd} · {cluster} · ",
+            f"{begin} · {cluster}{more} · " if more else f"{begin} · {odd} · {short} · ",
+            f"{begin} · {short}{more} · ",
             f"{begin} · {odd}{more} · ",
             f"{begin}{more} · ",
         ]

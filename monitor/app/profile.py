@@ -107,7 +107,7 @@ def titles(heard: Heard, names: Mapping[int, str]) -> list[str]:
     name = words.printable(names.get(score.cluster or 0, score.cluster_name or ""))
     fate = "unlike any cluster · nearest" if score.unlike_any else "nearest cluster"
     reach = reach_text(score)
-    shorter = [name, words.clip(name, 24), words.clip(name, 12)]
+    shorter = [name, *(words.short_name(name, most) for most in (24, 20, 16, 12))]
     nearest = [f'{fate}: {score.cluster} "{name}" {reach}' for name in shorter]
     return [*(f"error profile · {text}" for text in nearest[:2]), *nearest, f"{fate} {reach}"]
 

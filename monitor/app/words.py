@@ -18,7 +18,12 @@ from monitor.ledger import Account
 NONE = "–"
 """Stands where there is no number."""
 
-_RANGE = re.compile(r"(?<=[a-z]) [\d.]+–[\d.]+ k?Hz(?: \(\d+\))?$")
+UNLIKE = "unlike any"
+"""Said of a segment beyond the reach of its nearest cluster."""
+
+_SUGGESTED = re.compile(r"(?P<part>[a-z]+) (?P<range>[\d.]+–[\d.]+ k?Hz)(?P<twin> \(\d+\))?$")
+_LEAST_OF_PART = 2
+"""With fewer letters `shape` and `steadiness` could not be told apart."""
 
 STATES = {
     "opening": ("◌", "accent"),
@@ -185,7 +190,7 @@ def remarks(heard: Heard) -> list[str]:
     """What else is to be known of a segment, each in a word or two."""
     found = []
     if heard.score.unlike_any:
-        found.append("unlike any")
+        found.append(UNLIKE)
     if heard.score.outside_conditions:
         found.append("outside conditions")
     if heard.segment.clipped:
@@ -207,6 +212,31 @@ def cluster_text(heard: Heard, names: Mapping[int, str] = MappingProxyType({})) 
     return f"{score.cluster}: {printable(name)}"
 
 
-def short_cluster_text(heard: Heard, names: Mapping[int, str] = MappingProxyType({})) -> str:
-    """The same for few cells: a suggested name such as `steadiness 1.7–2.1 kHz` by its part."""
-    return _RANGE.sub("", cluster_text(heard, names))
+def short_name(name: str, width: int) -> str:
+    """A cluster's name in at most `width` cells, with an ellipsis where something is left out.
+
+    Of a suggested one such as `steadiness 1.7–2.1 kHz (2)` the frequencies stay as long as they
+    can: the part is shortened, then the number of its twin left out, then the part.
+    """
+    if cell_len(name) <= width:
+        return name
+    found = _SUGGESTED.match(name)
+    if found is None:
+        return clip(name, width)
+    part, hz, twin = found["part"], found["range"], found["twin"] or ""
+    ends = [f" {hz}{twin}", f" {hz}…"] if twin else [f" {hz}"]
+    for end in ends:
+        letters = width - len(end) - 1
+        if len(part + end) <= width:
+            return part + end
+        if letters >= _LEAST_OF_PART:
+            return f"{part[:letters]}…{end}"
+    return clip(f"…{hz}{'…' * bool(twin)}", width)
+
+
+def short_cluster_text(
+    heard: Heard, width: int, names: Mapping[int, str] = MappingProxyType({})
+) -> str:
+    """Number and name of the nearest cluster in at most `width` cells; the number stays whole."""
+    number, colon, name = cluster_text(heard, names).partition(": ")
+    return number + colon + short_name(name, width - len(number + colon)) if colon else number

@@ -235,6 +235,21 @@ def test_the_screen_names_the_segment(
     on_screen(CompareScreen(word_detector, heard, samples), act)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("note", ["", "unlike any"])
+def test_where_a_segment_is_off_is_read_at_every_width(heard: Heard, note: str, width: int) -> None:
+    """The frequencies of the nearest cluster are told, and that a segment is unlike any."""
+    name = "steadiness 2.0–2.3 kHz"  # of mel, whose errors are decibels
+    score = replace(
+        heard.score, reconstruction_error=12.5, cluster_name=name, unlike_any=bool(note)
+    )
+    line = SegmentLine(replace(heard, score=score), {})
+    said = "".join(text for text, _ in line.draw(width - 2, 2)[1])
+    assert len(said) <= width - 2
+    assert "2.0–2.3 kHz" in said
+    assert said.endswith(note or "kHz")
+
+
 def test_the_largest_errors_are_named_with_their_values(
     word_detector: Detector, heard: Heard, samples: Samples, explanation: Explanation
 ) -> None:
