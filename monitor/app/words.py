@@ -102,6 +102,19 @@ def reconstruction_text(error: float | None) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def unit_power(usual: float) -> int:
+    """The power of ten in which errors are told that are usually so large; 0 from 0.1 on."""
+    return 0 if usual >= 0.1 or usual <= 0 else math.floor(math.log10(usual))
+
+
+def in_unit_text(error: float | None, power: int) -> str:
+    """A reconstruction error in units of a power of ten, without an exponent: `3.7`, `24`."""
+    if error is None:
+        return NONE
+    value = error / 10.0**power
+    return f"{value:.2f}" if value < 0.995 else plain_text(value)
+
+
 def plain_text(value: float) -> str:
     """Two significant digits, or all before the point: `0.030`, `2.4`, `124`."""
     return f"{value:#.2g}" if value < 9.95 else f"{value:,.0f}"

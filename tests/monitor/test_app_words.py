@@ -11,6 +11,7 @@ import pytest
 from textual.widgets import Footer, Static
 
 from model.detector import NOT_SCORED
+from monitor.app import words
 from monitor.app.attention import AlarmLine
 from monitor.app.curves import peaks
 from monitor.app.help import HelpScreen
@@ -78,6 +79,30 @@ def test_no_normal_sound_is_told_as_odd(size: tuple[int, int]) -> None:
             assert "unlike any" in said
             assert "odd" not in said or p == 0.002
             assert ("small errors" in said) is (p == 0.5)
+
+    on_stage(app, act, size)
+
+
+@pytest.mark.parametrize("size", [(62, 24), (62, 40), (80, 24), (80, 60), (120, 40), (200, 60)])
+def test_a_small_error_cannot_be_taken_for_a_large_one(size: tuple[int, int]) -> None:
+    """At every size error and threshold are told in the unit that the title names, and no other."""
+    app = still_app(still_detector())
+
+    async def act(stage: Stage) -> None:
+        heard = sound(1, 0.5)
+        await stage.hear(heard)
+        panel = app.reconstruction
+        name, _, power = str(panel.border_title).partition(" in 1e")
+        assert name.endswith("error,")
+        said = "".join(text for text, _ in drawn(panel))
+        threshold = app.stream.detector.thresholds.reconstruction_error
+        error, limit = (
+            words.in_unit_text(value, int(power))
+            for value in (heard.score.reconstruction_error, threshold)
+        )
+        assert "e-" not in said
+        assert said.startswith(f"{error}   p") or "╺┻╸" in said
+        assert str(panel.border_subtitle).endswith(f" {limit}")
 
     on_stage(app, act, size)
 
