@@ -49,7 +49,7 @@ from monitor.sinks import Sink
 from monitor.snapshot import Snapshot
 from monitor.sources import AudioFile
 from monitor.stream import Stream
-from tests.monitor.app_quiet import until
+from tests.monitor.app_quiet import help_text, until
 
 MEDIUM = (120, 40)
 SIZES = [(80, 24), (100, 30), MEDIUM, (200, 60)]
@@ -288,7 +288,7 @@ def test_a_mel_model_is_drawn_whole(
             said[heard.is_anomalous] += 1
         assert all(said.values())
         await pilot.press("question_mark")
-        text = str(app.screen.query_one("#help Static", Static).content)
+        text = help_text(app.screen)
         assert all(f"\n  {part.name}: {part.meaning[:20]}" in text for part in PARTS)
 
     on_screen(app, act, size)

@@ -17,7 +17,7 @@ import soundfile
 from textual.command import CommandPalette
 from textual.events import Key
 from textual.pilot import Pilot
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from model.audio import Samples
 from model.budget import LARGEST_RATE
@@ -40,7 +40,7 @@ from monitor.microphone import Microphone
 from monitor.rehearsal import RehearsedDevice
 from monitor.snapshot import Snapshot
 from monitor.sources import AudioFile
-from tests.monitor.app_quiet import Quiet, until
+from tests.monitor.app_quiet import Quiet, help_text, until
 
 Act = Callable[[Pilot[Snapshot]], Awaitable[None]]
 
@@ -597,7 +597,7 @@ def test_help_lists_every_action(app: MonitorApp) -> None:
     async def act(pilot: Pilot[Snapshot]) -> None:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
-        text = str(app.screen.query_one("#help Static", Static).content)
+        text = help_text(app.screen)
         files = {"slower", "faster", "back", "ahead", "next_alarm"}
         for action in unique():
             is_there = f"{app.keys.text(action.id):<10} {action.help}" in text
@@ -605,7 +605,7 @@ def test_help_lists_every_action(app: MonitorApp) -> None:
             assert action.id in text
         with_all = HelpScreen(app.keys, lambda _: True)
         await app.push_screen(with_all)
-        text = str(with_all.query_one("#help Static", Static).content)
+        text = help_text(with_all)
         assert all(f"{app.keys.text(a.id):<10} {a.help}" in text for a in unique())
         await pilot.press("escape")
         assert str(settings_path()) in text

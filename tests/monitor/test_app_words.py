@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from model.detector import NOT_SCORED
 from monitor.app import words
@@ -18,6 +18,7 @@ from monitor.app.help import HelpScreen
 from monitor.app.panels import LAST, ScorePanel
 from monitor.app.recordview import Count, Top, goal_text
 from monitor.app.words import STATES
+from tests.monitor.app_quiet import help_text
 from tests.monitor.app_record_stories import TAKEN, fill, take
 from tests.monitor.app_record_stories import _app as record_app
 from tests.monitor.app_sounds import bump, sound, sounds, still_detector
@@ -229,13 +230,34 @@ def test_the_help_explains_every_word_of_the_screen() -> None:
     async def act(stage: Stage) -> None:
         await stage.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
-        text = " ".join(str(app.screen.query_one("#help Static", Static).content).split())
+        text = " ".join(help_text(app.screen).split())
         for word in ("isolation score", "reconstruction error", "error profile", "cluster"):
             assert f" {word}: " in text
         for word in ("reach", "gate", "floor", "p", "unlike any", "outside conditions", "lost"):
             assert f" {word}: " in text
         assert "Play faster." not in text
         assert "Listen to another device." in text
+
+    on_stage(app, act, (80, 24))
+
+
+def test_a_key_of_the_help_goes_to_what_the_words_mean() -> None:
+    """On 80 by 24 `w`, told in the first line, brings their heading to the top, and back again."""
+    app = still_app(still_detector())
+
+    def seen() -> list[str]:
+        lines = app.screen._compositor.render_strips(app.size)
+        return ["".join(piece.text for piece in line) for line in lines]
+
+    async def act(stage: Stage) -> None:
+        await stage.press("question_mark")
+        before = seen()
+        assert any("What the words on the screen mean" in line for line in before[:4])
+        await stage.press("w")
+        assert any("│  what the words mean" in line for line in seen()[:4])
+        assert any("│    reach: " in line for line in seen())
+        await stage.press("w")
+        assert seen() == before
 
     on_stage(app, act, (80, 24))
 
