@@ -6,6 +6,7 @@ And the same in words: `too much at 1.9 kHz`, `too steady below 300 Hz`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,6 +35,8 @@ class Explanation:
     """What the values say, one part after another."""
     findings: tuple[str, ...]
     """In which ways the sound is off, the largest first; at most one a part."""
+    differences: tuple[str, ...]
+    """The same of a normal sound, of which nothing is too much: `less steady at 3.1 kHz`."""
 
     def part_of(self, index: int) -> Part:
         """The part to which a value belongs."""
@@ -49,17 +52,29 @@ def explain(detector: Detector, samples: Samples) -> Explanation | None:
     if features is None:
         return None
     reconstruction = features - detector.subspace.difference(features)
+    found = _findings(features - reconstruction, detector.front_end)
     return Explanation(
         detector.front_end.frequencies_hz(),
         features.astype(np.float64),
         reconstruction,
         np.abs(features - reconstruction),
         detector.front_end.parts,
-        _findings(features - reconstruction, detector.front_end),
+        tuple(one.fault for one in found),
+        tuple(one.difference for one in found),
     )
 
 
-def _findings(residual: NDArray[np.float64], front_end: FrontEnd, most: int = 3) -> tuple[str, ...]:
+class _Finding(NamedTuple):
+    """A run of values that the reference does not explain."""
+
+    size: float
+    fault: str
+    """Of a sound that is off."""
+    difference: str
+    """Of one that is not."""
+
+
+def _findings(residual: NDArray[np.float64], front_end: FrontEnd, most: int = 3) -> list[_Finding]:
     """The largest run of values of each part, in words, where it is a third of the largest of all.
 
     Of very many values, of their bands.
@@ -70,7 +85,7 @@ def _findings(residual: NDArray[np.float64], front_end: FrontEnd, most: int = 3)
     else:
         parts = _value_parts(front_end)
     found = sorted((_finding(residual[of.bands], of) for of in parts), reverse=True)
-    return tuple(text for size, text in found[:most] if size >= found[0][0] / 3)
+    return [one for one in found[:most] if one.size >= found[0].size / 3]
 
 
 def _value_parts(front_end: FrontEnd) -> tuple[BandPart, ...]:
@@ -85,7 +100,7 @@ def _value_parts(front_end: FrontEnd) -> tuple[BandPart, ...]:
     return tuple(found)
 
 
-def _finding(banded: NDArray[np.float64], of: BandPart) -> tuple[float, str]:
+def _finding(banded: NDArray[np.float64], of: BandPart) -> _Finding:
     top = int(np.argmax(np.abs(banded)))
     same = banded * np.sign(banded[top]) >= np.abs(banded[top]) / 2
     low, high = top, top + 1
@@ -93,8 +108,9 @@ def _finding(banded: NDArray[np.float64], of: BandPart) -> tuple[float, str]:
         low -= 1
     while high < len(banded) and same[high]:
         high += 1
-    how = of.part.above if banded[top] >= 0 else of.part.below
-    return float(np.abs(banded[top])), f"{how} {_where(low, top, high, of.edges_hz)}"
+    part, where = of.part, _where(low, top, high, of.edges_hz)
+    fault, difference = (part.above, part.more) if banded[top] >= 0 else (part.below, part.less)
+    return _Finding(float(np.abs(banded[top])), f"{fault} {where}", f"{difference} {where}")
 
 
 def _where(low: int, top: int, high: int, edges_hz: NDArray[np.float64]) -> str:

@@ -96,7 +96,7 @@ class Spectrum:
     @property
     def parts(self) -> tuple[Part, ...]:
         """One part: all values say how much there is of a frequency."""
-        return (Part("", self.n_features, "too much", "too little"),)
+        return (Part("", self.n_features, "too much", "too little", "more", "less"),)
 
     def frequencies_hz(self) -> NDArray[np.float64]:
         """Frequency of each value, shape `(n_features,)`."""

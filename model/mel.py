@@ -31,14 +31,40 @@ _FLOOR_DB = 60.0
 """What is further below the loudest band of all counts as so far below: quieter is background."""
 
 PARTS = (
-    Part("shape", _BANDS, "too much", "too little", "how loud each frequency is, on average"),
-    Part("steadiness", _BANDS, "too unsteady", "too steady", "how much that changes over time"),
-    Part("order", _BANDS, "too early", "too late", "whether it is louder at the beginning or end"),
+    Part(
+        "shape",
+        _BANDS,
+        "too much",
+        "too little",
+        "more",
+        "less",
+        "how loud each frequency is, on average",
+    ),
+    Part(
+        "steadiness",
+        _BANDS,
+        "too unsteady",
+        "too steady",
+        "less steady",
+        "steadier",
+        "how much that changes over time",
+    ),
+    Part(
+        "order",
+        _BANDS,
+        "too early",
+        "too late",
+        "earlier",
+        "later",
+        "whether it is louder at the beginning or end",
+    ),
     Part(
         "middle",
         _BANDS,
         "too weak in the middle",
         "too strong in the middle",
+        "weaker in the middle",
+        "stronger in the middle",
         "whether it is louder in the middle of the sound or at both ends",
     ),
 )

@@ -17,5 +17,9 @@ class Part:
     """What it means when a value is larger than the reference explains."""
     below: str
     """What it means when it is smaller."""
+    more: str
+    """The same as `above`, of a sound that is as it should be."""
+    less: str
+    """And as `below`."""
     meaning: str = ""
     """What the values tell of a sound, in words for a person."""

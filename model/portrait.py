@@ -16,6 +16,8 @@ _BLOCKS = "▁▂▃▄▅▆▇█"
 _COLUMNS = 16
 _WORST = 5
 _LONGEST = 34
+_NAME = 37
+"""So wide the column of clusters' names is at most."""
 
 
 def sparkline(curve: NDArray[np.float64], top: float, columns: int = _COLUMNS) -> str:
@@ -27,17 +29,34 @@ def sparkline(curve: NDArray[np.float64], top: float, columns: int = _COLUMNS) -
 
 
 def cluster_lines(clusters: ProfileClusters) -> list[str]:
-    """Every cluster with its mean error profile, all on one scale."""
+    """Every cluster with its mean error profile, all on one scale, up to 80 characters a line.
+
+    A name that a person gave is followed by where the error is.
+    """
     lines = ["", "clusters of error profiles, named by where the error is larger than on average"]
-    width = max(len(clusters.name(i)) for i in range(len(clusters)))
     top = float(clusters.centroids.max())
+    names = [_names(clusters, i) for i in range(len(clusters))]
+    width = max(len(line) for lines_of_one in names for line in lines_of_one)
+    lines.append(f"  no  {'error profile':<{_COLUMNS}}  {'name':<{width}} members  anomalous")
     for i, (size, share) in enumerate(zip(clusters.sizes, clusters.anomalous_share, strict=True)):
-        band = f"  {clusters.suggested[i]}" if clusters.given[i] else ""
+        name, *more = names[i]
         lines.append(
-            f"  {i:>2}  {sparkline(clusters.centroids[i], top)}  {clusters.name(i):<{width}}  "
-            f"members {size:>6,}, anomalous {100 * share:>5.1f} %{band}"
+            f"  {i:>2}  {sparkline(clusters.centroids[i], top)}  {name:<{width}} "
+            f"{size:>7,}  {100 * share:>7.1f} %"
         )
+        lines += [" " * (_COLUMNS + 8) + text for text in more]
     return lines
+
+
+def _names(clusters: ProfileClusters, cluster: int) -> list[str]:
+    """What a cluster is called, given and suggested, in as few lines of the column as can be."""
+    given, suggested = clusters.given[cluster], clusters.suggested[cluster]
+    if given is None:
+        return textwrap.wrap(suggested, _NAME) or [""]
+    both = f"{given}: {suggested}"
+    if len(both) <= _NAME:
+        return [both]
+    return [*textwrap.wrap(given, _NAME), *textwrap.wrap(suggested, _NAME)]
 
 
 def agreement_lines(gallery: Gallery | None) -> list[str]:
@@ -82,7 +101,12 @@ def worst_groups(detector: Detector) -> list[str]:
     quiet = sum(not group.share for group in groups)
     lines = ["", f"groups that alarm most, of p up to {rate:.2g}; {quiet:,} never do"]
     for group in worst:
-        name = shown(group.name)
-        name = name if len(name) <= _LONGEST else f"…{name[1 - _LONGEST :]}"
+        name = shortened(group.name, _LONGEST)
         lines.append(f"  {name:<{_LONGEST}}  {group.share:>6.1%} of {group.sounds:,}")
     return lines
+
+
+def shortened(name: str, width: int) -> str:
+    """The name of a group in at most `width` characters: of a path its end tells most."""
+    name = shown(name)
+    return name if len(name) <= width else f"…{name[1 - width :]}"

@@ -16,13 +16,21 @@ from model.detector import Detector
 from model.errors import shown
 from model.features import FrontEnd
 from model.hearing import describe_hearing
-from model.portrait import agreement_lines, cluster_lines, map_words, worst_groups
+from model.portrait import (
+    agreement_lines,
+    cluster_lines,
+    map_words,
+    shortened,
+    worst_groups,
+)
 from model.segment import Segmentation
 from model.words import error_text, span_text, two_digits, why_skipped
 
 _LISTED = 10
 _LABEL = 18
 """Width of the column of labels."""
+_LONGEST_GROUP = 45
+"""So many characters of a group's name leave a row of the table within 80."""
 
 
 def describe(detector: Detector) -> str:
@@ -43,6 +51,17 @@ def describe(detector: Detector) -> str:
     return "\n".join(line for block in blocks for line in block)
 
 
+def describe_origin(detector: Detector) -> list[str]:
+    """When and with what a model was made; the digests by which it is told from others."""
+    card = detector.card
+    versions = ", ".join(f"{name} {version}" for name, version in card.versions.items())
+    of_reference = f"of the reference {card.reference_digest[:16]}"
+    return [
+        *_rows("made", f"{card.created} with {versions}"),
+        *_rows("digest", f"{detector.digest[:16]}, {of_reference}"),
+    ]
+
+
 def _row(label: str, text: str) -> str:
     return f"{label:<{_LABEL}}{text}"
 
@@ -57,27 +76,20 @@ def _made_of(detector: Detector) -> list[str]:
     card = detector.card
     lines = [_row("recordings", f"{card.recordings:,} used, {len(card.skipped):,} skipped")]
     if card.marked:
-        lines.append(
-            _row(
-                "",
-                f"{len(card.marked):,} of them marked as normal by a person: one group, `marked`",
-            )
-        )
+        marked = f"{len(card.marked):,} of them marked as normal by a person: one group, `marked`"
+        lines += _rows("", marked)
     if card.cut:
-        lines.append(
-            _row(
-                "", f"longer than {detector.segmentation.duration_s:g} s: {card.cut:,}; only their"
-            )
+        lines += _rows(
+            "",
+            f"longer than {detector.segmentation.duration_s:g} s: {card.cut:,}; only their "
+            "beginning is used. For a steady sound: --mode continuous",
         )
-        lines.append(_row("", "beginning is used. For a steady sound: --mode continuous"))
     if card.ignored_files:
         lines.append(_row("", f"other or hidden files passed over: {card.ignored_files:,}"))
     groups = f"{card.groups:,}, {card.group_rule}; held out in {card.folds} folds"
-    lines.append(_row("groups", groups))
+    lines += _rows("groups", groups)
     if card.groups - bool(card.marked) < 5:
-        lines.append(
-            _row("", "independence is limited: new speakers or machines may alarm more often")
-        )
+        lines += _rows("", "independence is limited: new speakers or machines may alarm more often")
     cut = detector.segmentation
     sounds = f"one sound each, up to {cut.duration_s:g} s"
     if cut.mode == "continuous":
@@ -108,7 +120,7 @@ def _fitted(detector: Detector) -> list[str]:
     if card.room is not None:
         lines += _room(card.room, front_end, detector.false_alarm_rate)
     if detector.maps:
-        lines.append(_row("maps", map_words(detector)))
+        lines += _rows("maps", map_words(detector))
     return lines
 
 
@@ -272,7 +284,7 @@ def _without_marked(card: ModelCard) -> list[str]:
 def _false_alarm_row(row: FalseAlarms) -> str:
     if not row.measurable:
         return f"  {row.rate:>5.0%}   too few to measure"
-    group = f"{row.worst:>6.1%}  {shown(row.worst_group)}"
+    group = f"{row.worst:>6.1%}  {shortened(row.worst_group, _LONGEST_GROUP)}"
     return f"  {row.rate:>5.0%}   {row.mean:>6.1%}   {group:<26}  {row.in_sample:>6.1%}"
 
 
@@ -283,7 +295,9 @@ def _spaced(lines: list[str]) -> list[str]:
 def _listed(label: str, names: list[str]) -> list[str]:
     if not names:
         return []
-    lines = ["", f"{label} ({len(names):,})"] + [f"  {name}" for name in names[:_LISTED]]
+    lines = ["", f"{label} ({len(names):,})"]
+    for name in names[:_LISTED]:
+        lines += textwrap.wrap(name, 80, initial_indent="  ", subsequent_indent="    ")
     if len(names) > _LISTED:
         lines.append(f"  … and {len(names) - _LISTED:,} more")
     return lines

@@ -156,17 +156,11 @@ def inspect(model: str) -> None:
     """What a model is, was made of, and promises."""
     from model.errors import shown
     from model.storage import read_model
-    from model.summary import describe
+    from model.summary import describe, describe_origin
 
     detector = read_model(model)
-    versions = ", ".join(f"{k} {v}" for k, v in detector.card.versions.items())
-    click.echo(f"{'model':<18}{shown(model)}")
-    click.echo(f"{'made':<18}{detector.card.created} with {versions}")
-    click.echo(
-        f"{'digest':<18}{detector.digest[:16]}, of the reference "
-        f"{detector.card.reference_digest[:16]}"
-    )
-    click.echo(describe(detector))
+    name = f"{'model':<18}{shown(model)}"  # on one line however long: it is there to be copied
+    click.echo("\n".join([name, *describe_origin(detector), describe(detector)]))
 
 
 @click.command()

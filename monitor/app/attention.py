@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from itertools import product
 from typing import TYPE_CHECKING, Any, ClassVar
+
+from rich.cells import cell_len
 
 from monitor.app import words
 from monitor.app.drawing import Drawing, Line
@@ -14,8 +17,10 @@ if TYPE_CHECKING:
     from textual.app import App
 
 _RINGS_EVERY_S = 1.0
-_SEEN = "when seen"
-"""What the key of the alarm line is pressed."""
+_SHORT = 19
+"""So many cells have room for a shortened cluster with its frequencies."""
+_HINTS = ("press {} once you have seen it", "press {} once seen")
+"""What the key of the alarm line is for, the longest first."""
 
 
 class AlarmLine(Drawing):
@@ -56,21 +61,21 @@ class AlarmLine(Drawing):
         begin = f"▲ alarm {words.when_text(heard)}"
         odd = f"p {words.p_text(score.p)}"
         cluster = words.cluster_text(heard, self.names)
+        short = words.short_cluster_text(heard, _SHORT, self.names)
         more = f" · {self.count:,} not seen yet" if self.count > 1 else ""
-        seen = f" · {self.key} {_SEEN}"
-        choices = [
-            f"{begin} · {odd}, {words.odds_text(score.p)} · {cluster}{more}{seen}",
-            f"{begin} · {odd} · {cluster}{more}{seen}",
-            f"{begin} · {cluster}{more}{seen}" if more else f"{begin} · {odd} · {cluster}{seen}",
-            f"{begin} · {odd}{more}{seen}",
-            f"{begin}{more}{seen}",
-            begin,
+        said = [
+            f"{begin} · {odd}, {words.odds_text(score.p)} · {cluster}{more} · ",
+            f"{begin} · {odd} · {cluster}{more} · ",
+            f"{begin} · {cluster}{more} · " if more else f"{begin} · {odd} · {short} · ",
+            f"{begin} · {short}{more} · ",
+            f"{begin} · {odd}{more} · ",
+            f"{begin}{more} · ",
         ]
-        text = words.first_fitting(choices, width)
-        said, key, _ = text.rpartition(f"{self.key} {_SEEN}")
-        if not key:
-            return [[(text, "bad")]]
-        return [[(said, "bad"), (self.key, "key"), (f" {_SEEN}", "bad")]]
+        for text, hint in product(said, _HINTS):
+            before, _, after = hint.partition("{}")
+            if cell_len(text + before + self.key + after) <= width:
+                return [[(text + before, "bad"), (self.key, "key"), (after, "bad")]]
+        return [[(words.clip(begin, width), "bad")]]
 
 
 class Attention:

@@ -14,6 +14,8 @@ from monitor.events import Heard
 ROLES = ("label", "bad", "muted", "dim", "chosen", "flash")
 _NARROW = 100
 _SLIM = 64
+_LEAST_NAME = 18
+"""In fewer cells a shortened name says nothing."""
 _GAP = "  "
 
 
@@ -24,8 +26,9 @@ class Columns:
         self.width = width
         self.names: Mapping[int, str] = names
         narrow = width < _NARROW
-        labels = ("time", "length", "isolation", "recon." if narrow else "reconstruction", "p")
-        widths = (9, 6, 9, 6 if narrow else 14, 7)
+        scores = ("isol.", "recon.") if narrow else ("isolation", "reconstruction")
+        labels = ("time", "length", *scores, "p")
+        widths = (9, 6, 6 if narrow else 9, 6 if narrow else 14, 7)
         self._verdict = 10 if narrow else 12
         self._kept = (0, 1, 2, 3, 4) if width >= _SLIM else (0, 4)
         self._widths = [widths[i] for i in self._kept]
@@ -59,10 +62,19 @@ class Columns:
         ]
 
     def _remarks(self, heard: Heard, notes: Sequence[str]) -> str:
-        """The cluster, then as many remarks as fit."""
+        """The cluster, then as many remarks as fit.
+
+        That it is unlike any is never left out: there the name of the nearest one tells less.
+        """
         cluster, found = words.cluster_text(heard, self.names), [*notes, *words.remarks(heard)]
-        choices = [" · ".join([cluster, *found[:n]]) for n in range(len(found), -1, -1)]
-        short = words.short_cluster_text(heard, self.names)
-        if cell_len(short) <= self._last < cell_len(cluster):
-            choices.append(short)
-        return set_cell_size(words.first_fitting(choices, self._last), self._last)
+        names, least = [cluster], 0
+        last = words.short_cluster_text(heard, self._last, self.names)
+        if words.UNLIKE in found:
+            end, name = f" · {words.UNLIKE}", str(heard.score.cluster)
+            if (room := self._last - cell_len(end)) >= _LEAST_NAME:
+                name = words.short_cluster_text(heard, room, self.names)
+            names, least = [cluster, name], found.index(words.UNLIKE) + 1
+            last = name + end
+        counts = range(len(found), least - 1, -1)
+        choices = [" · ".join([name, *found[:n]]) for name in names for n in counts]
+        return set_cell_size(words.first_fitting([*choices, last], self._last), self._last)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import ClassVar
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.screen import ModalScreen
@@ -57,10 +58,14 @@ class SegmentLine(Drawing):
         error = words.reconstruction_text(score.reconstruction_error)
         cluster = words.cluster_text(self._heard, self._names)
         long = f"{isolation} · reconstruction error {error} · nearest cluster {cluster}"
+        short = f"{isolation} · reconstruction {error} · cluster "
         notes = words.remarks(self._heard)
-        choices = [" · ".join([long, *notes[:n]]) for n in range(len(notes), -1, -1)]
-        short = f"{isolation} · reconstruction {error} · cluster {cluster}"
-        return words.first_fitting([*choices, short], width)
+        counts = range(len(notes), min(1, len(notes)) - 1, -1)  # the first one is always told
+        ends = ["".join(f" · {note}" for note in notes[:n]) for n in counts]
+        room = width - cell_len(short + ends[-1])
+        name = words.short_cluster_text(self._heard, room, self._names)
+        choices = [start + end for start in (long, short + cluster) for end in ends]
+        return words.first_fitting([*choices, short + name + ends[-1]], width)
 
 
 class CompareScreen(ModalScreen[None]):
@@ -101,7 +106,7 @@ class CompareScreen(ModalScreen[None]):
         super().__init__()
         self._explanation = explain(detector, samples)
         self._heard, self._names = heard, names
-        self._picture = Picture(detector, self._explanation)
+        self._picture = Picture(detector, self._explanation, heard.is_anomalous)
 
     def compose(self) -> ComposeResult:
         """From the top: which segment, the picture, the keys."""

@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Sequence
 
+from model.budget import LARGEST_RATE
 from model.detector import Detector
 from monitor.alarms import SoundAlarms, WindowAlarms
 from monitor.app import words
@@ -14,7 +15,7 @@ from monitor.app.teach import Teaching
 from monitor.events import Heard
 from monitor.history import ROWS
 
-RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5)
+RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, LARGEST_RATE)
 _SPEEDS = (0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, math.inf)
 _NEARLY = 1e-9
 _OF_FILES = ("speed", "jump", "next_alarm")

@@ -25,8 +25,6 @@ _LEGEND = (
     "▲ raised an alarm · ▸ is chosen",
 )
 _WORDS = (
-    "floor: the level of the background noise.",
-    "gate: open while something sounds over the floor; what comes through is one segment.",
     "isolation score: how easily a sound is told apart from the reference; above 0 it is odder "
     "than 90 % of it.",
     "reconstruction error: how much of the sound the reference cannot explain.",
@@ -34,11 +32,16 @@ _WORDS = (
     "error profile: at which frequencies the reference cannot explain it.",
     "cluster: one way of being off, found among the reference; the nearest one is named.",
     "reach: how far from the middle of a cluster 99 % of its members lie.",
-    "unlike any: beyond the reach of the nearest cluster, so odd in a way of its own.",
+    "unlike any: beyond the reach of the nearest cluster, its errors lie where those of no cluster "
+    "do. What is anomalous is then odd in a way of its own; a normal sound may be so, too.",
     "outside conditions: more or less noise around the sound than in the reference; trust p less.",
+    "floor: the level of the background noise.",
+    "gate: open while something sounds over the floor; what comes through is one segment.",
     "lost: sound that never came; unreported: the device did not say so, the clock told it.",
 )
-"""For somebody who knows sound and has not read about the method."""
+"""For somebody who knows sound and has not read about the method; what is needed most is first."""
+_BEFORE_PARTS = "error profile"
+"""The parts of the features are told behind this word, in which they show."""
 _WIDTH, _BESIDE = 88, 8
 """Cells of the box; cells of it beside the text: frame, padding, scrollbar."""
 
@@ -48,6 +51,7 @@ class HelpScreen(ModalScreen[None]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,question_mark,enter", "dismiss", "close"),
+        Binding("w", "words", show=False),
         Binding("up,k", "scroll(-1)", show=False),
         Binding("down,j", "scroll(1)", show=False),
         Binding("pageup", "scroll(-10)", show=False),
@@ -69,18 +73,24 @@ class HelpScreen(ModalScreen[None]):
         self._parts = [f"{part.name}: {part.meaning}." for part in parts if part.name]
 
     def compose(self) -> ComposeResult:
-        """The groups, the legend, the settings file."""
+        """The keys; behind them, a key away, what the words mean and the rest."""
         with VerticalScroll(id="help", can_focus=False) as box:
             box.border_title = Content("what can be done")
-            box.border_subtitle = Content("↑↓ scroll · esc closes")
-            yield Static(self._text(), markup=False)
+            box.border_subtitle = Content("w words and keys · ↑↓ scroll · esc closes")
+            yield Static(self._keys_text(), id="keys", markup=False)
+            yield Static(self._words_text(), id="words", markup=False)
 
     def on_resize(self) -> None:
         """Wrap to another width."""
-        self.query_one("#help Static", Static).update(self._text())
+        self.query_one("#keys", Static).update(self._keys_text())
+        self.query_one("#words", Static).update(self._words_text())
 
-    def _text(self) -> Content:
-        pieces: list[tuple[str, str]] = []
+    def _keys_text(self) -> Content:
+        """The jump to the words first: a newcomer looks for them, and they stand below."""
+        pieces: list[tuple[str, str]] = [
+            (f"  {'w':<10} ", "bold"),
+            ("What the words on the screen mean, and back.\n\n", ""),
+        ]
         for group in GROUPS:
             pieces.append((f"{group}\n", "bold $text-primary"))
             for action in unique():
@@ -88,16 +98,20 @@ class HelpScreen(ModalScreen[None]):
                     keys = f"  {self._keys.text(action.id):<10} "
                     pieces += [(keys, "bold"), (f"{action.help}\n", "")]
             pieces.append(("\n", ""))
+        return Content.assemble(*pieces[:-1], ("\n", ""))
+
+    def _words_text(self) -> Content:
         title = "bold $text-primary"
-        pieces += [("what is on the screen\n", title), (self._wrapped(_LEGEND), "")]
-        pieces += [("\nwhat the words mean\n", title), *self._words()]
+        pieces = [("what the words mean\n", title), *self._words()]
+        pieces += [("\nwhat is on the screen\n", title), (self._wrapped(_LEGEND), "")]
         pieces += [("\nother keys\n", title), (self._other_keys(), "")]
         return Content.assemble(*pieces)
 
     def _words(self) -> list[tuple[str, str]]:
         """Each word stands out before what it means."""
         pieces = []
-        for text in (*_WORDS, *self._parts):
+        after = 1 + next(i for i, text in enumerate(_WORDS) if text.startswith(_BEFORE_PARTS))
+        for text in (*_WORDS[:after], *self._parts, *_WORDS[after:]):
             word, _, meaning = self._wrapped([text]).partition(":")
             pieces += [(word, "bold"), (f":{meaning}", "")]
         return pieces
@@ -115,6 +129,12 @@ class HelpScreen(ModalScreen[None]):
             for p in paragraphs
         )
         return "".join(f"{line}\n" for paragraph in lines for line in paragraph)
+
+    def action_words(self) -> None:
+        """Go to what the words mean; from there, or anywhere below the keys' top, to the keys."""
+        box = self.query_one("#help")
+        top = self.query_one("#words").virtual_region.y if box.scroll_offset.y == 0 else 0
+        box.scroll_to(y=top, animate=False)
 
     def action_scroll(self, lines: int) -> None:
         """Scroll the help."""

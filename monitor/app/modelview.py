@@ -16,6 +16,10 @@ from model.hearing import describe_hearing
 from model.summary import describe
 from monitor.app.words import printable
 
+_FRAMED = 85
+"""From so many columns on a frame and a scrollbar leave room for lines of 80."""
+_WIDEST = 80
+"""No line of the summary is wider, except where a single name is."""
 _UNKNOWN = "What this model can hear was not measured when it was made: calibrate anew."
 
 
@@ -41,12 +45,20 @@ class ModelScreen(ModalScreen[None]):
             scrollbar-corner-color: $surface;
             scrollbar-color: $foreground 25%;
         }
+        &.-bare #model {
+            padding: 0;
+            border: none;
+            border-top: solid $primary;
+            border-bottom: solid $primary;
+            scrollbar-size-vertical: 0;
+        }
         #model Static {
             width: auto;
             min-width: 1;
         }
     }
     """
+    HORIZONTAL_BREAKPOINTS = [(0, "-bare"), (_FRAMED, "-framed")]  # noqa: RUF012
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape,q,i,enter", "dismiss", "close"),
         Binding("up,k", "scroll(-1)", show=False),
@@ -66,9 +78,13 @@ class ModelScreen(ModalScreen[None]):
         """The table of hearing, then the rest of the summary."""
         with VerticalScroll(id="model", can_focus=False) as box:
             box.border_title = Content(printable(self._title))
-            box.border_subtitle = Content("↑↓ scroll · esc closes")
             box.styles.overflow_x = "auto"
             yield Static("\n".join(map(printable, self._lines())), markup=False)
+
+    def on_resize(self) -> None:
+        """Tell of the keys that are of use: on narrow screens also those to either side."""
+        aside = "" if self.size.width >= _WIDEST else "←→ "
+        self.query_one("#model").border_subtitle = Content(f"↑↓ {aside}scroll · esc closes")
 
     def _lines(self) -> list[str]:
         """Hearing first; the summary has it in its middle, where it is left out."""

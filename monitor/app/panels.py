@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 from rich.segment import Segment as Piece
 from rich.style import Style
 from textual.content import Content
@@ -48,14 +50,16 @@ class ScorePanel(Drawing):
 
     def __init__(
         self,
-        title: str,
+        titles: list[str],
         detector: Detector,
         scale_of: Callable[[Detector], Scale],
         text: Callable[[float | None], str],
         values: Callable[[Heard], tuple[float | None, float | None]],
     ) -> None:
+        """`titles` are the same in fewer and fewer words."""
         super().__init__(classes="panel")
-        self.border_title = Content(title)
+        self.border_title = Content(titles[0])
+        self._titles = titles
         self._scale_of = scale_of
         self._scale = scale_of(detector)
         self._text = text
@@ -69,7 +73,8 @@ class ScorePanel(Drawing):
         self.redraw()
 
     def on_resize(self) -> None:
-        """Say as much of the threshold as there is room for."""
+        """Say as much of the score and its threshold as there is room for."""
+        self.border_title = Content(words.first_fitting(self._titles, self.size.width - 2))
         self._caption()
 
     def use(self, detector: Detector) -> None:
@@ -85,6 +90,7 @@ class ScorePanel(Drawing):
             threshold = "no threshold" if scale.threshold > 0 else "beyond at any score"
         last = min(len(self._recent), history_room(LAST, self.size.width))
         choices = [f"last {last} · {threshold}", threshold] if last else [threshold]
+        choices += [f"≥ {self._text(scale.threshold)}"] * scale.has_mark
         caption = words.first_fitting(choices, self.size.width - 4)
         if self.border_subtitle != caption:
             self.border_subtitle = Content(caption)
@@ -109,32 +115,41 @@ class ScorePanel(Drawing):
 
 
 def _large(digits: str, role: str, p_text: str) -> list[Line]:
-    """A number in digits three lines high; its power of ten and its p beside it."""
-    number, power, exponent = digits.partition("e")
-    pieces = (p for p in Digits(number).render(Style(bold=True)) if isinstance(p, Piece))
+    """A number in digits three lines high, its p beside it."""
+    pieces = (p for p in Digits(digits).render(Style(bold=True)) if isinstance(p, Piece))
     lines: list[Line] = [
         [("".join(piece.text for piece in row), role)] for row in Piece.split_lines(pieces)
     ]
-    lines[2] += [(power + exponent, role), (f"   {p_text}", "")]
+    lines[2] += [(f"   {p_text}", "")]
     return lines
 
 
 def score_panels(detector: Detector) -> tuple[ScorePanel, ScorePanel]:
-    """The panels of both scores of a model."""
+    """The panels of both scores of a model.
+
+    Small reconstruction errors are told in a unit that stands in the title, the same for all that
+    a model hears: a power of ten beside large digits would be overlooked. It is that of the
+    threshold, so that the threshold has the digits that it has wherever a model is inspected.
+    """
+    usual = detector.thresholds.reconstruction_error
+    if not math.isfinite(usual):
+        usual = float(np.median(detector.conformity.reconstruction))
+    power = words.unit_power(usual)
+    unit = f", in 1e{power}" if power else ""
     isolation = ScorePanel(
-        "isolation score",
+        ["isolation score", "isolation"],
         detector,
         lambda known: Scale.of(known.conformity.isolation, known.thresholds.isolation_score),
         words.isolation_text,
         lambda heard: (heard.score.isolation_score, heard.score.isolation_p),
     )
     reconstruction = ScorePanel(
-        "reconstruction error",
+        [f"{name}{unit}" for name in ("reconstruction error", "recon. error", "error")],
         detector,
         lambda known: Scale.of(
             known.conformity.reconstruction, known.thresholds.reconstruction_error, log=True
         ),
-        words.reconstruction_text,
+        lambda error: words.in_unit_text(error, power),
         lambda heard: (heard.score.reconstruction_error, heard.score.reconstruction_p),
     )
     return isolation, reconstruction
@@ -247,7 +262,10 @@ class VerdictPanel(Drawing):
 def _unlike(heard: Heard) -> list[_Fact]:
     if not heard.score.unlike_any:
         return []
-    return [_Fact("unlike any: odd in a way of its own", "warn", "unlike any")]
+    if heard.is_anomalous:
+        return [_Fact("unlike any: odd in a way of its own", "warn", "unlike any")]
+    long = "unlike any: its small errors lie where those of no cluster do"
+    return [_Fact(long, short="small errors unlike any")]
 
 
 def _notes(heard: Heard) -> list[_Fact]:

@@ -42,9 +42,12 @@ class Picture(Drawing):
     """
     COMPONENT_CLASSES: ClassVar[set[str]] = {f"drawing--{n}" for n in ("front", "back", "both")}
 
-    def __init__(self, detector: Detector, explanation: Explanation | None) -> None:
+    def __init__(
+        self, detector: Detector, explanation: Explanation | None, is_anomalous: bool = True
+    ) -> None:
+        """Of what is not anomalous nothing is told as a fault."""
         super().__init__()
-        self._explanation = explanation
+        self._explanation, self._is_anomalous = explanation, is_anomalous
         self._top_hz = detector.front_end.rate_hz / 2
         n = 0 if explanation is None else len(explanation.error)
         self._view = View.whole(n)
@@ -201,6 +204,13 @@ class Picture(Drawing):
         self.border_title = _legend(what, self.size.width - 2)
         self.border_subtitle = Content(words.first_fitting(self._ranges(), self.size.width - 2))
 
+    def _in_words(self) -> str:
+        """In which ways the segment is off, or only other than what the reference explains."""
+        assert self._explanation is not None
+        if self._is_anomalous:
+            return " · ".join(self._explanation.findings)
+        return f"most different: {' · '.join(self._explanation.differences)}"
+
     def _ranges(self) -> list[str]:
         """The exact range in view and what to know of it, the longest first."""
         assert self._explanation is not None
@@ -211,7 +221,7 @@ class Picture(Drawing):
         if not self._is_spectrum:
             ends_at = (self._view.start, self._view.part.stop - 1)
             ends = " to ".join(self._place_text(i) for i in ends_at)
-            spacing = " · ".join(self._explanation.findings)
+            spacing = self._in_words()
         per_column = self._view.size / (self.size.width - _GUTTER)
         note = f" · a column shows the largest of {per_column:.0f}" if per_column >= 1.5 else ""
         squares = np.square(self._explanation.error)

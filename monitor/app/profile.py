@@ -96,9 +96,16 @@ class ProfilePanel(Drawing):
         nothing = np.zeros_like(profile)
         most = f"largest error at {dominant_in_parts(profile, nothing, self._parts)}"
         found = [" · ".join(self._findings[:n]) for n in range(len(self._findings), 0, -1)]
-        tallest = f"tallest bar {words.plain_text(float(profile.max()))}"
-        full = f"{found[0] if found else most} · {tallest}"
+        full = f"{found[0] if found else most}{self._beside_cluster(self._heard, profile)}"
         self.border_subtitle = Content(words.first_fitting([full, *found, most], room))
+
+    def _beside_cluster(self, heard: Heard, profile: NDArray[np.float64]) -> str:
+        """How tall the segment's bars are on the scale of its cluster's, which differs by both."""
+        cluster = heard.score.cluster
+        top = 0.0 if cluster is None else float(self._centroids[cluster].max())
+        if top <= 0:
+            return ""
+        return f" · tallest bar {words.plain_text(float(profile.max()) / top)} times its cluster's"
 
 
 def titles(heard: Heard, names: Mapping[int, str]) -> list[str]:
@@ -107,7 +114,7 @@ def titles(heard: Heard, names: Mapping[int, str]) -> list[str]:
     name = words.printable(names.get(score.cluster or 0, score.cluster_name or ""))
     fate = "unlike any cluster · nearest" if score.unlike_any else "nearest cluster"
     reach = reach_text(score)
-    shorter = [name, words.clip(name, 24), words.clip(name, 12)]
+    shorter = [name, *(words.short_name(name, most) for most in (24, 20, 16, 12))]
     nearest = [f'{fate}: {score.cluster} "{name}" {reach}' for name in shorter]
     return [*(f"error profile · {text}" for text in nearest[:2]), *nearest, f"{fate} {reach}"]
 

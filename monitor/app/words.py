@@ -18,7 +18,12 @@ from monitor.ledger import Account
 NONE = "–"
 """Stands where there is no number."""
 
-_RANGE = re.compile(r"(?<=[a-z]) [\d.]+–[\d.]+ k?Hz(?: \(\d+\))?$")
+UNLIKE = "unlike any"
+"""Said of a segment beyond the reach of its nearest cluster."""
+
+_SUGGESTED = re.compile(r"(?P<part>[a-z]+) (?P<range>[\d.]+–[\d.]+ k?Hz)(?P<twin> \(\d+\))?$")
+_LEAST_OF_PART = 2
+"""With fewer letters `shape` and `steadiness` could not be told apart."""
 
 STATES = {
     "opening": ("◌", "accent"),
@@ -97,6 +102,19 @@ def reconstruction_text(error: float | None) -> str:
     return f"{mantissa}e{int(exponent)}"
 
 
+def unit_power(usual: float) -> int:
+    """The power of ten in which errors are told that are usually so large; 0 from 0.1 on."""
+    return 0 if usual >= 0.1 or usual <= 0 else math.floor(math.log10(usual))
+
+
+def in_unit_text(error: float | None, power: int) -> str:
+    """A reconstruction error in units of a power of ten, without an exponent: `3.7`, `24`."""
+    if error is None:
+        return NONE
+    value = error / 10.0**power
+    return f"{value:.2f}" if value < 0.995 else plain_text(value)
+
+
 def plain_text(value: float) -> str:
     """Two significant digits, or all before the point: `0.030`, `2.4`, `124`."""
     return f"{value:#.2g}" if value < 9.95 else f"{value:,.0f}"
@@ -110,13 +128,13 @@ def p_text(p: float | None) -> str:
 
 
 def odds_text(p: float | None) -> str:
-    """A p-value as a share of the reference sounds: `1 in 330`, `62 in 100`."""
+    """A p-value as a share of the reference sounds: `1 in 401`, `62 in 100`.
+
+    Not rounded further, so that the smallest one reads as it does where a model is inspected.
+    """
     if p is None or not p > 0:
         return NONE
-    if p > 0.1:
-        return f"{round(p * 100)} in 100"
-    step = 10 ** (math.floor(math.log10(1 / p)) - 1)
-    return f"1 in {round(1 / p / step) * step:,}"
+    return f"{round(p * 100)} in 100" if p > 0.1 else f"1 in {round(1 / p):,}"
 
 
 def position_text(position_s: float) -> str:
@@ -185,7 +203,7 @@ def remarks(heard: Heard) -> list[str]:
     """What else is to be known of a segment, each in a word or two."""
     found = []
     if heard.score.unlike_any:
-        found.append("unlike any")
+        found.append(UNLIKE)
     if heard.score.outside_conditions:
         found.append("outside conditions")
     if heard.segment.clipped:
@@ -207,6 +225,31 @@ def cluster_text(heard: Heard, names: Mapping[int, str] = MappingProxyType({})) 
     return f"{score.cluster}: {printable(name)}"
 
 
-def short_cluster_text(heard: Heard, names: Mapping[int, str] = MappingProxyType({})) -> str:
-    """The same for few cells: a suggested name such as `steadiness 1.7–2.1 kHz` by its part."""
-    return _RANGE.sub("", cluster_text(heard, names))
+def short_name(name: str, width: int) -> str:
+    """A cluster's name in at most `width` cells, with an ellipsis where something is left out.
+
+    Of a suggested one such as `steadiness 1.7–2.1 kHz (2)` the frequencies stay as long as they
+    can: the part is shortened, then the number of its twin left out, then the part.
+    """
+    if cell_len(name) <= width:
+        return name
+    found = _SUGGESTED.match(name)
+    if found is None:
+        return clip(name, width)
+    part, hz, twin = found["part"], found["range"], found["twin"] or ""
+    ends = [f" {hz}{twin}", f" {hz}…"] if twin else [f" {hz}"]
+    for end in ends:
+        letters = width - len(end) - 1
+        if len(part + end) <= width:
+            return part + end
+        if letters >= _LEAST_OF_PART:
+            return f"{part[:letters]}…{end}"
+    return clip(f"…{hz}{'…' * bool(twin)}", width)
+
+
+def short_cluster_text(
+    heard: Heard, width: int, names: Mapping[int, str] = MappingProxyType({})
+) -> str:
+    """Number and name of the nearest cluster in at most `width` cells; the number stays whole."""
+    number, colon, name = cluster_text(heard, names).partition(": ")
+    return number + colon + short_name(name, width - len(number + colon)) if colon else number

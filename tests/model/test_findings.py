@@ -50,6 +50,28 @@ def test_a_missing_top_is_too_little_above(
     assert any(text.startswith("too little above") for text in found.findings)
 
 
+def test_of_a_normal_sound_nothing_is_told_as_a_fault(
+    mel_detector: Detector, make_word: Callable[..., Samples]
+) -> None:
+    """Each finding has a twin at the same place that compares, and says `too` of nothing."""
+    pairs = {
+        "too much": "more",
+        "too little": "less",
+        "too unsteady": "less steady",
+        "too steady": "steadier",
+        "too early": "earlier",
+        "too late": "later",
+        "too weak in the middle": "weaker in the middle",
+        "too strong in the middle": "stronger in the middle",
+    }
+    for seed in range(1000, 1012):
+        found = explain(mel_detector, make_word(seed, 16000))
+        assert found is not None
+        for fault, difference in zip(found.findings, found.differences, strict=True):
+            said = next(said for said in pairs if fault.startswith(said))
+            assert difference == fault.replace(said, pairs[said])
+
+
 def test_clusters_say_which_part_is_meant(mel_detector: Detector) -> None:
     """Names of clusters begin with the part of the features that stands out."""
     starts = ("shape ", "steadiness ", "order ", "middle ", "below average")

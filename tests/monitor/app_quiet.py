@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from textual.pilot import Pilot
+from textual.screen import Screen
+from textual.widgets import Static
 
 from model.audio import Block
 from monitor.snapshot import Snapshot
@@ -51,3 +53,8 @@ async def until(pilot: Pilot[Snapshot], holds: Callable[[], bool]) -> None:
         if holds():
             return
     raise AssertionError("waited in vain")
+
+
+def help_text(screen: Screen[Any]) -> str:
+    """All that the help says."""
+    return "".join(str(part.content) for part in screen.query("#help Static").results(Static))

@@ -159,5 +159,11 @@ def explanation() -> Explanation:
     error = np.abs(heard - known)
     front_end = Spectrum()
     return Explanation(
-        front_end.frequencies_hz(), heard, known, error, front_end.parts, ("too much at 2.4 kHz",)
+        front_end.frequencies_hz(),
+        heard,
+        known,
+        error,
+        front_end.parts,
+        ("too much at 2.4 kHz",),
+        ("more at 2.4 kHz",),
     )

@@ -85,6 +85,8 @@ async def verdicts(stage: Stage) -> Steps:
     yield "by one score"
     await stage.press("a")
     yield "seen"
+    await stage.hear(sound(18, 0.5, 2, unlike_any=True, cluster_distance=1.4))
+    yield "normal, unlike any"
 
 
 class SomeMarks:

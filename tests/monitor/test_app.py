@@ -49,7 +49,7 @@ from monitor.sinks import Sink
 from monitor.snapshot import Snapshot
 from monitor.sources import AudioFile
 from monitor.stream import Stream
-from tests.monitor.app_quiet import until
+from tests.monitor.app_quiet import help_text, until
 
 MEDIUM = (120, 40)
 SIZES = [(80, 24), (100, 30), MEDIUM, (200, 60)]
@@ -288,7 +288,7 @@ def test_a_mel_model_is_drawn_whole(
             said[heard.is_anomalous] += 1
         assert all(said.values())
         await pilot.press("question_mark")
-        text = str(app.screen.query_one("#help Static", Static).content)
+        text = help_text(app.screen)
         assert all(f"\n  {part.name}: {part.meaning[:20]}" in text for part in PARTS)
 
     on_screen(app, act, size)
@@ -617,13 +617,22 @@ def test_ticks_stand_at_their_frequency(top_hz: float, width: int) -> None:
         (words.reconstruction_text(1234.5), "1,234"),
         (words.reconstruction_text(1.26e4), "1.3e4"),
         (words.reconstruction_text(0.0), "0.0e0"),
+        (words.in_unit_text(3.71e-4, words.unit_power(2e-4)), "3.7"),
+        (words.in_unit_text(9.1e-6, -4), "0.09"),
+        (words.in_unit_text(9.96e-5, -4), "1.0"),
+        (words.in_unit_text(2.36e-3, -4), "24"),
+        (words.in_unit_text(0.03, words.unit_power(2.4)), "0.03"),
+        (words.in_unit_text(0.0, -4), "0.00"),
+        (words.in_unit_text(1.26e4, 0), "12,600"),
+        (words.in_unit_text(None, -4), "–"),
         (words.p_text(0.003), "0.0030"),
         (words.p_text(0.62), "0.62"),
         (words.p_text(1.0), "1.0"),
         (words.p_text(2e-5), "2.0e-5"),
         (words.p_text(None), "–"),
-        (words.odds_text(0.003), "1 in 330"),
-        (words.odds_text(1 / 3001), "1 in 3,000"),
+        (words.odds_text(0.003), "1 in 333"),
+        (words.odds_text(1 / 3001), "1 in 3,001"),
+        (words.odds_text(1 / 401), "1 in 401"),
         (words.odds_text(0.1), "1 in 10"),
         (words.odds_text(0.62), "62 in 100"),
         (words.position_text(59.96), "01:00.0"),

@@ -17,9 +17,10 @@ import soundfile
 from textual.command import CommandPalette
 from textual.events import Key
 from textual.pilot import Pilot
-from textual.widgets import Input, Static
+from textual.widgets import Input
 
 from model.audio import Samples
+from model.budget import LARGEST_RATE
 from model.detector import Detector, Score
 from model.errors import DeviceError
 from model.segment import Segment
@@ -39,7 +40,7 @@ from monitor.microphone import Microphone
 from monitor.rehearsal import RehearsedDevice
 from monitor.snapshot import Snapshot
 from monitor.sources import AudioFile
-from tests.monitor.app_quiet import Quiet, until
+from tests.monitor.app_quiet import Quiet, help_text, until
 
 Act = Callable[[Pilot[Snapshot]], Awaitable[None]]
 
@@ -415,6 +416,18 @@ def test_rate_goes_up_and_down_a_ladder(app: MonitorApp) -> None:
     on_screen(app, act)
 
 
+def test_rate_ends_where_an_alarm_would_say_nothing(app: MonitorApp) -> None:
+    """+ goes up to the largest rate that budgets use, and says that more would be of no use."""
+
+    async def act(pilot: Pilot[Snapshot]) -> None:
+        for _ in range(12):
+            await pilot.press("plus")
+        assert app.stream.detector.false_alarm_rate == LARGEST_RATE
+        assert "of no use" in told(app)
+
+    on_screen(app, act)
+
+
 def test_ladder_keeps_to_what_can_be_promised(demo_detector: Detector) -> None:
     """Every step from any rate leads to the next one of the ladder, and none below 1 / (n + 1)."""
     smallest = demo_detector.conformity.smallest_p
@@ -480,8 +493,9 @@ def test_an_alarm_is_noticed_until_acknowledged(app: MonitorApp) -> None:
         assert "ring" in written
         assert "\x1b]0;▲ 00:31.0 2: hiss 2 · six.offkey · offkey\x07" in written
         await pilot.pause()
-        assert "▲ alarm 00:31.0 · p 0.0010, 1 in 1,000 · 2: hiss 2 · a when seen" in screen_text(
-            app
+        assert (
+            "▲ alarm 00:31.0 · p 0.0010, 1 in 1,000 · 2: hiss 2 · press a once you have seen it"
+            in screen_text(app)
         )
         await until(pilot, lambda: app.table._flashing == 0)
         await pilot.press("a")
@@ -583,7 +597,7 @@ def test_help_lists_every_action(app: MonitorApp) -> None:
     async def act(pilot: Pilot[Snapshot]) -> None:
         await pilot.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
-        text = str(app.screen.query_one("#help Static", Static).content)
+        text = help_text(app.screen)
         files = {"slower", "faster", "back", "ahead", "next_alarm"}
         for action in unique():
             is_there = f"{app.keys.text(action.id):<10} {action.help}" in text
@@ -591,7 +605,7 @@ def test_help_lists_every_action(app: MonitorApp) -> None:
             assert action.id in text
         with_all = HelpScreen(app.keys, lambda _: True)
         await app.push_screen(with_all)
-        text = str(with_all.query_one("#help Static", Static).content)
+        text = help_text(with_all)
         assert all(f"{app.keys.text(a.id):<10} {a.help}" in text for a in unique())
         await pilot.press("escape")
         assert str(settings_path()) in text

@@ -8,15 +8,17 @@ from typing import Any
 
 import numpy as np
 import pytest
-from textual.widgets import Footer, Static
+from textual.widgets import Footer
 
 from model.detector import NOT_SCORED
+from monitor.app import words
 from monitor.app.attention import AlarmLine
 from monitor.app.curves import peaks
 from monitor.app.help import HelpScreen
 from monitor.app.panels import LAST, ScorePanel
 from monitor.app.recordview import Count, Top, goal_text
 from monitor.app.words import STATES
+from tests.monitor.app_quiet import help_text
 from tests.monitor.app_record_stories import TAKEN, fill, take
 from tests.monitor.app_record_stories import _app as record_app
 from tests.monitor.app_sounds import bump, sound, sounds, still_detector
@@ -63,6 +65,47 @@ def test_a_normal_verdict_is_good_news_only_while_something_is_heard() -> None:
         assert app.verdict.border_title == "verdict · chosen"
 
     on_stage(app, act)
+
+
+@pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60)])
+def test_no_normal_sound_is_told_as_odd(size: tuple[int, int]) -> None:
+    """Beyond the reach of all clusters only an anomalous one is odd; it is said of both."""
+    app = still_app(still_detector())
+
+    async def act(stage: Stage) -> None:
+        await stage.show(**QUIET)
+        for number, p in enumerate((0.5, 0.002), start=1):
+            await stage.hear(sound(number, p, unlike_any=True, cluster_distance=1.8))
+            said = " ".join(text for text, _ in drawn(app.verdict))
+            assert "unlike any" in said
+            assert "odd" not in said or p == 0.002
+            assert ("small errors" in said) is (p == 0.5)
+
+    on_stage(app, act, size)
+
+
+@pytest.mark.parametrize("size", [(62, 24), (62, 40), (80, 24), (80, 60), (120, 40), (200, 60)])
+def test_a_small_error_cannot_be_taken_for_a_large_one(size: tuple[int, int]) -> None:
+    """At every size error and threshold are told in the unit that the title names, and no other."""
+    app = still_app(still_detector())
+
+    async def act(stage: Stage) -> None:
+        heard = sound(1, 0.5)
+        await stage.hear(heard)
+        panel = app.reconstruction
+        name, _, power = str(panel.border_title).partition(" in 1e")
+        assert name.endswith("error,")
+        said = "".join(text for text, _ in drawn(panel))
+        threshold = app.stream.detector.thresholds.reconstruction_error
+        error, limit = (
+            words.in_unit_text(value, int(power))
+            for value in (heard.score.reconstruction_error, threshold)
+        )
+        assert "e-" not in said
+        assert said.startswith(f"{error}   p") or "╺┻╸" in said
+        assert str(panel.border_subtitle).endswith(f" {limit}")
+
+    on_stage(app, act, size)
 
 
 def test_whoever_quits_sees_that_it_ends() -> None:
@@ -156,14 +199,18 @@ def test_keys_stand_apart_where_there_is_room(width: int, is_compact: bool) -> N
 
 
 def test_the_key_of_the_alarm_line_is_told_apart_from_words() -> None:
-    """`a when seen`: the key is a piece of its own, at whatever key it lies."""
+    """`press a once seen`: the key is a piece of its own, at whatever key it lies."""
     line = AlarmLine()
     line.heard, line.count, line.key = sound(1, 0.002, 4), 2, "f9"
     for width in range(40, 120):
         pieces = line.draw(width, 1)[0]
         assert sum(len(text) for text, _ in pieces) <= width
         if len(pieces) > 1:
-            assert pieces[1:] == [("f9", "key"), (" when seen", "bad")]
+            assert pieces[0][0].endswith(" · press ")
+            assert pieces[1:] in (
+                [("f9", "key"), (" once you have seen it", "bad")],
+                [("f9", "key"), (" once seen", "bad")],
+            )
     assert len(line.draw(80, 1)[0]) == 3
 
 
@@ -183,13 +230,34 @@ def test_the_help_explains_every_word_of_the_screen() -> None:
     async def act(stage: Stage) -> None:
         await stage.press("question_mark")
         assert isinstance(app.screen, HelpScreen)
-        text = " ".join(str(app.screen.query_one("#help Static", Static).content).split())
+        text = " ".join(help_text(app.screen).split())
         for word in ("isolation score", "reconstruction error", "error profile", "cluster"):
             assert f" {word}: " in text
         for word in ("reach", "gate", "floor", "p", "unlike any", "outside conditions", "lost"):
             assert f" {word}: " in text
         assert "Play faster." not in text
         assert "Listen to another device." in text
+
+    on_stage(app, act, (80, 24))
+
+
+def test_a_key_of_the_help_goes_to_what_the_words_mean() -> None:
+    """On 80 by 24 `w`, told in the first line, brings their heading to the top, and back again."""
+    app = still_app(still_detector())
+
+    def seen() -> list[str]:
+        lines = app.screen._compositor.render_strips(app.size)
+        return ["".join(piece.text for piece in line) for line in lines]
+
+    async def act(stage: Stage) -> None:
+        await stage.press("question_mark")
+        before = seen()
+        assert any("What the words on the screen mean" in line for line in before[:4])
+        await stage.press("w")
+        assert any("│  what the words mean" in line for line in seen()[:4])
+        assert any("│    reach: " in line for line in seen())
+        await stage.press("w")
+        assert seen() == before
 
     on_stage(app, act, (80, 24))
 

@@ -23,7 +23,7 @@ from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
 from model.audio import resample
-from model.detector import Detector
+from model.detector import ANOMALOUS, NORMAL, Detector
 from model.explanation import Explanation, explain
 from model.segment import Segment
 from monitor.app.compare import CompareScreen, SegmentLine
@@ -235,6 +235,21 @@ def test_the_screen_names_the_segment(
     on_screen(CompareScreen(word_detector, heard, samples), act)
 
 
+@pytest.mark.parametrize("width", [80, 120])
+@pytest.mark.parametrize("note", ["", "unlike any"])
+def test_where_a_segment_is_off_is_read_at_every_width(heard: Heard, note: str, width: int) -> None:
+    """The frequencies of the nearest cluster are told, and that a segment is unlike any."""
+    name = "steadiness 2.0–2.3 kHz"  # of mel, whose errors are decibels
+    score = replace(
+        heard.score, reconstruction_error=12.5, cluster_name=name, unlike_any=bool(note)
+    )
+    line = SegmentLine(replace(heard, score=score), {})
+    said = "".join(text for text, _ in line.draw(width - 2, 2)[1])
+    assert len(said) <= width - 2
+    assert "2.0–2.3 kHz" in said
+    assert said.endswith(note or "kHz")
+
+
 def test_the_largest_errors_are_named_with_their_values(
     word_detector: Detector, heard: Heard, samples: Samples, explanation: Explanation
 ) -> None:
@@ -270,6 +285,24 @@ def test_the_caption_says_what_is_in_view(
         assert "a column" not in caption_of(pilot)
 
     on_screen(CompareScreen(word_detector, heard, samples), act)
+
+
+def test_a_normal_sound_is_compared_without_finding_fault(
+    mel_detector: Detector, six: Samples
+) -> None:
+    """The caption says in which ways a segment is off only where it is anomalous."""
+    samples = resample(six, 48_000, mel_detector.front_end.rate_hz)
+    segment = Segment(samples, 0.0, len(samples) / mel_detector.front_end.rate_hz)
+    score = mel_detector.score(segment)
+    for verdict in (NORMAL, ANOMALOUS):
+        heard = Heard("x.wav", None, segment, replace(score, verdict=verdict), 1)
+
+        async def act(pilot: Pilot[None], is_normal: bool = verdict == NORMAL) -> None:
+            said = caption_of(pilot)
+            assert ("most different: " in said) is is_normal
+            assert ("too " in said) is not is_normal
+
+        on_screen(CompareScreen(mel_detector, heard, samples), act, (80, 24))
 
 
 def test_keys_move_through_the_spectrum(

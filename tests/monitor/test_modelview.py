@@ -83,6 +83,26 @@ def test_the_table_fits_into_eighty_columns(demo_detector: Detector, root: Path)
     watch(demo_detector, root, steps, (80, 24))
 
 
+@pytest.mark.parametrize("width", [80, 84, 85, 120])
+@pytest.mark.parametrize("front_end", ["spectrum", "mel"])
+def test_every_word_is_seen_at_eighty_columns(
+    demo_detector: Detector, mel_detector: Detector, root: Path, front_end: str, width: int
+) -> None:
+    """From 80 columns on the whole summary is read by scrolling down alone, to its last line."""
+    detector = {"spectrum": demo_detector, "mel": mel_detector}[front_end]
+
+    async def steps(app: MonitorApp, pilot: Pilot[object]) -> None:
+        await pilot.press("i")
+        box = app.screen.query_one("#model")
+        lines = text_of(app).splitlines()
+        assert {"steadiness" in line for line in lines} >= {front_end == "mel"}
+        assert max(map(len, lines)) <= box.scrollable_content_region.width
+        assert box.max_scroll_x == 0
+        assert box.max_scroll_y + box.scrollable_content_region.height >= len(lines)
+
+    watch(detector, root, steps, (width, 24))
+
+
 def test_small_screens_scroll_to_its_end(demo_detector: Detector, root: Path) -> None:
     """On 40 by 12 cells every line can be reached."""
 

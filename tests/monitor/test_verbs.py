@@ -88,7 +88,39 @@ def test_inspect_lists_every_cluster(run: Run, demo_model: Path, demo_detector: 
     text = run("inspect", demo_model).stdout
     for i, size in enumerate(demo_detector.clusters.sizes):
         name = re.escape(demo_detector.clusters.name(i))
-        assert re.search(rf"^\s+{i}\s+[▁-█]+\s+{name}\s+members\s+{size:,},", text, re.M)
+        share = f"{100 * demo_detector.clusters.anomalous_share[i]:.1f}"
+        assert re.search(rf"^\s+{i}\s+[▁-█]+\s+{name}\s+{size:,}\s+{share} %$", text, re.M)
+
+
+def test_inspect_keeps_to_eighty_columns(run: Run, mel_model: Path, mel_detector: Detector) -> None:
+    """Whatever names clusters and groups have, no line is wider, and no name is lost."""
+    text = run("inspect", mel_model).stdout
+    assert [line for line in text.splitlines()[1:] if len(line) > 80] == []
+    given = ["w" * 40, "late hiss, as of a valve that sticks", *[None] * 8]
+    clusters = replace(
+        mel_detector.clusters,
+        suggested=("steadiness 7.0–8.0 kHz (1)",) * 10,
+        given=tuple(given),
+    )
+    worst = tuple(
+        replace(row, worst_group="a group of recordings " * 4)
+        for row in mel_detector.card.false_alarms
+    )
+    card = replace(
+        mel_detector.card,
+        false_alarms=worst,
+        groups=3,
+        group_rule="by --group ^(?:[^_]*_){2}([^_]*)_.*$ as it was asked for",
+        choice="chosen for a reason that takes " + "many words " * 9,
+        marked=("one", "two"),
+        cut=12,
+        skipped=(("night/evening.flac", "cannot be read: " + "its data ends too soon, " * 4),),
+    )
+    text = describe(replace(mel_detector, clusters=clusters, card=card))
+    assert [line for line in text.splitlines() if len(line) > 80] == []
+    assert text.count("steadiness 7.0–8.0 kHz (1)") == 10
+    assert "late hiss, as of a valve that sticks" in text
+    assert "w" * 37 in text
 
 
 def test_inspect_takes_a_model_of_any_name(run: Run, model: Path) -> None:
