@@ -204,6 +204,19 @@ def demo(headless: bool) -> None:
     watch(detector, headless)
 
 
+class _PatientStderr(io.TextIOWrapper):
+    """What is said to a person; when nobody reads it any more, the work goes on all the same."""
+
+    def write(self, text: str) -> int:
+        with contextlib.suppress(OSError):
+            return super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            super().flush()
+
+
 def _drop_stdout() -> None:
     """Python would complain once more when it flushes stdout at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
