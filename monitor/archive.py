@@ -13,7 +13,7 @@ from itertools import islice, takewhile
 import numpy as np
 
 from model.audio import read_recording
-from model.detector import Detector
+from model.detector import ANOMALOUS, Detector
 from model.errors import AudioError, as_text
 from model.segment import Segment
 from model.segmenter import cut_recording
@@ -46,6 +46,8 @@ class FileLines:
     text: str
     """Its lines, each with its end."""
     n_scored: int
+    is_anomalous: bool
+    """Some of its segments are."""
     problem: str | None
     was_cut: bool
 
@@ -162,6 +164,7 @@ def _score_batch(
                 scored.heard[0].source,
                 "".join(to_line(heard) + "\n" for heard in scored.heard),
                 sum(heard.score.reason is None for heard in scored.heard),
+                any(heard.score.verdict == ANOMALOUS for heard in scored.heard),
                 scored.problem,
                 scored.was_cut,
             )

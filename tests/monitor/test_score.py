@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -97,8 +98,19 @@ def check_fields(line: Line) -> None:
 def batch(run: Run, demo_model: Path, demo_files: list[Path]) -> list[str]:
     """Score thirty recordings, with one job: the lines."""
     done = run("score", demo_model, "--jobs", "1", *demo_files[:30])
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert len(done.stderr.splitlines()) == 1
     return done.stdout.splitlines()
+
+
+def test_an_account_comes_at_the_end(
+    scored_oddities: Outcome, oddity_lines: dict[str, Line]
+) -> None:
+    """The last line on stderr counts recordings, those anomalous and those not scored."""
+    verdicts = [line["verdict"] for line in oddity_lines.values()]
+    anomalous, unscored = verdicts.count("anomalous"), verdicts.count("not scored")
+    told = f"{len(verdicts)} recordings: {anomalous} anomalous, {unscored} not scored."
+    assert scored_oddities.stderr.splitlines()[-1] == f"offkey: {told}"
 
 
 def test_a_line_has_all_fields_of_the_design(batch: list[str], parse: Parse) -> None:
@@ -417,7 +429,7 @@ def test_long_files_are_cut_with_one_warning(
     soundfile.write(tmp_path / "d.wav", excerpt[7000:15_000], 8000)
     done = run("score", demo_model, tmp_path)
     lines = parse(done.stdout)
-    assert len(done.stderr.splitlines()) == 1
+    assert len(done.stderr.splitlines()) == 2  # the account is the second
     assert "offkey replay" in done.stderr
     assert "a.wav" in done.stderr
     assert [line["duration_s"] for line in lines] == [1.0] * 4
@@ -438,7 +450,8 @@ def test_continuous_mode_gives_a_line_a_window(
     scored = [line["start_s"] for line in lines if line["verdict"] != "not scored"]
     assert scored == pytest.approx([0.25 * i for i in range(11)])
     assert [line["reason"] for line in lines[11:]] == ["too short"]
-    assert done.stderr == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert done.stderr.startswith("offkey: 1 recording: ")
     for line in lines:
         check_fields(line)
 
@@ -479,7 +492,9 @@ def test_bad_files_with_such_names_are_one_sentence_each(
     (tmp_path / "good.wav").write_bytes(wav(six, 48_000))
     done = run("score", demo_model, tmp_path)
     assert done.returncode == 0
-    assert len(done.stderr.splitlines()) == len(NAMES)
+    *sentences, account = done.stderr.splitlines()
+    assert len(sentences) == len(NAMES)
+    assert f"{len(NAMES) + 1} recordings: " in account
 
 
 # --- exit codes and ends ------------------------------------------------------------------------
@@ -569,7 +584,8 @@ def test_stdout_closed_from_the_beginning_ends_the_run(
         capture_output=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.returncode == 0
+    assert re.fullmatch(rb"offkey: 1 recording: \d anomalous, 0 not scored\.\n", done.stderr)
 
 
 def test_a_closed_stderr_changes_nothing(
