@@ -198,7 +198,9 @@ def test_no_name_breaks_what_is_printed(
     assert len(shown.stdout.splitlines()) == plain
     for option in ([], ["--csv"]):
         scored = run("score", model, *option, *demo_files[::6], env=STRICT)
-        assert (scored.returncode, scored.stderr) == (0, "")
+        assert scored.returncode == 0
+        assert scored.stderr.startswith("offkey: 40 recordings: ")
+        assert len(scored.stderr.splitlines()) == 1
         assert len(scored.stdout.splitlines()) == len(demo_files[::6]) + len(option)
 
 
