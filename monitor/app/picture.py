@@ -178,11 +178,16 @@ class Picture(Drawing):
         ]
 
     def _sentence(self, width: int) -> str:
+        """The largest errors on a line; fewer of them where they do not fit, with whole numbers."""
         facts = list(enumerate(self._facts(), 1))
         short = " · ".join(f"{n}: {fact[0]} {fact[1]}" for n, fact in facts)
         full = " · ".join(f"{n}: {f[0]} {f[1]} ({f[2]} against {f[3]})" for n, f in facts)
         intro = "largest errors  "
-        return words.first_fitting([intro + full, intro + short, short], width)
+        fewer = [
+            " · ".join(f"{n}: {fact[0]} {fact[1]}" for n, fact in facts[:most]) + " · …"
+            for most in range(len(facts) - 1, 0, -1)
+        ]
+        return words.first_fitting([intro + full, intro + short, short, *fewer], width)
 
     def _table(self, width: int) -> list[Line]:
         head = f"{'':<{_GUTTER}}{'largest errors in view':<24}{'error':>9}{'segment':>9}"
@@ -204,12 +209,16 @@ class Picture(Drawing):
         self.border_title = _legend(what, self.size.width - 2)
         self.border_subtitle = Content(words.first_fitting(self._ranges(), self.size.width - 2))
 
-    def _in_words(self) -> str:
-        """In which ways the segment is off, or only other than what the reference explains."""
+    def _in_words(self) -> list[str]:
+        """In which ways the segment is off, or only other than what the reference explains.
+
+        All of them, then fewer and fewer.
+        """
         assert self._explanation is not None
-        if self._is_anomalous:
-            return " · ".join(self._explanation.findings)
-        return f"most different: {' · '.join(self._explanation.differences)}"
+        intro, found = "", self._explanation.findings
+        if not self._is_anomalous:
+            intro, found = "most different: ", self._explanation.differences
+        return [intro + " · ".join(found[:n]) for n in range(len(found), 0, -1)]
 
     def _ranges(self) -> list[str]:
         """The exact range in view and what to know of it, the longest first."""
@@ -217,17 +226,17 @@ class Picture(Drawing):
         shown, step = self._explanation.frequencies_hz[self._view.part], self._spacing_hz()
         low, high = float(shown[0]), min(float(shown[-1]), self._top_hz)
         ends = f"{hz_text(low, step, '')}–{hz_text(high, step)}"
-        spacing = f"{ends} · {step:.1f} Hz a value"
+        said = [f"{ends} · {step:.1f} Hz a value"]
         if not self._is_spectrum:
             ends_at = (self._view.start, self._view.part.stop - 1)
             ends = " to ".join(self._place_text(i) for i in ends_at)
-            spacing = self._in_words()
+            said = self._in_words()
         per_column = self._view.size / (self.size.width - _GUTTER)
         note = f" · a column shows the largest of {per_column:.0f}" if per_column >= 1.5 else ""
         squares = np.square(self._explanation.error)
         share = squares[self._view.part].sum() / max(float(squares.sum()), _TINY)
         part = "" if self._view.is_whole else f" · {100 * share:.0f} % of the reconstruction error"
-        return [spacing + note + part, spacing + part, ends + part, ends]
+        return [said[0] + note + part, *(text + part for text in said), ends + part, ends]
 
 
 def _legend(what: str, width: int) -> Content:

@@ -25,6 +25,7 @@ from textual.widgets._footer import FooterKey
 from model.audio import resample
 from model.detector import ANOMALOUS, NORMAL, Detector
 from model.explanation import Explanation, explain
+from model.parts import Part
 from model.segment import Segment
 from monitor.app.compare import CompareScreen, SegmentLine
 from monitor.app.curves import LEAST, View, axis, overlay, peaks
@@ -303,6 +304,34 @@ def test_a_normal_sound_is_compared_without_finding_fault(
             assert ("too " in said) is not is_normal
 
         on_screen(CompareScreen(mel_detector, heard, samples), act, (80, 24))
+
+
+def test_what_does_not_fit_is_left_out_whole(
+    word_detector: Detector, explanation: Explanation
+) -> None:
+    """However narrow it is, numbers keep their digits and words their ends."""
+    error = np.zeros(3400)
+    error[[400, 1600, 3000]] = 11.934, 10.825, 9.716
+    half = Part("steadiness", 1700, "", "", "", "")
+    differences = tuple(f"less steady in the middle at {khz} kHz" for khz in (1.2, 2.1, 3.1))
+    shown = replace(explanation, error=error, parts=(half, half), differences=differences)
+    numbers = ("11.934", "10.825", "9.716")
+
+    async def run() -> None:
+        async with Host().run_test(size=(140, 20)) as pilot:
+            picture = Picture(word_detector, shown, is_anomalous=False)
+            await pilot.app.mount(picture)
+            for width in range(70, 140, 7):
+                await pilot.resize_terminal(width, 20)
+                await pilot.pause()
+                told = re.findall(r"\d: steadiness [\d,]+ Hz (\S+)", picture._sentence(width - 4))
+                assert told == [*numbers[: len(told)]] != []
+                caption = picture._border_subtitle
+                assert isinstance(caption, Content)
+                words = caption.plain.removeprefix("most different: ").split(" · ")
+                assert words[: len(differences)] == [*differences[: len(words)]]
+
+    asyncio.run(run())
 
 
 def test_keys_move_through_the_spectrum(
