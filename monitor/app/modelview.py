@@ -14,7 +14,7 @@ from textual.widgets import Static
 from model.detector import Detector
 from model.hearing import describe_hearing
 from model.summary import describe
-from monitor.app.words import printable
+from monitor.app.words import first_fitting, printable
 
 _FRAMED = 85
 """From so many columns on a frame and a scrollbar leave room for lines of 80."""
@@ -81,10 +81,23 @@ class ModelScreen(ModalScreen[None]):
             box.styles.overflow_x = "auto"
             yield Static("\n".join(map(printable, self._lines())), markup=False)
 
-    def on_resize(self) -> None:
-        """Tell of the keys that are of use: on narrow screens also those to either side."""
+    def on_mount(self) -> None:
+        """Say what is in sight, now and whenever that changes."""
+        for what in ("scroll_y", "virtual_size", "size", "show_horizontal_scrollbar"):
+            self.watch(self.query_one("#model"), what, self._tell)
+
+    def _tell(self) -> None:
+        """Which lines are in sight, as there may be no scrollbar; keys that show the others.
+
+        Those to either side are told of on narrow screens only.
+        """
+        box = self.query_one("#model")
+        first, all_lines = box.scroll_offset.y + 1, box.virtual_size.height
+        last = min(all_lines, first + box.scrollable_content_region.height - 1)
         aside = "" if self.size.width >= _WIDEST else "←→ "
-        self.query_one("#model").border_subtitle = Content(f"↑↓ {aside}scroll · esc closes")
+        keys = f"↑↓ {aside}scroll · esc closes"
+        choices = [f"lines {first}–{last} of {all_lines} · {keys}", keys]
+        box.border_subtitle = Content(first_fitting(choices, max(1, self.size.width - 6)))
 
     def _lines(self) -> list[str]:
         """Hearing first; the summary has it in its middle, where it is left out."""

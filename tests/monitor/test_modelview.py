@@ -99,6 +99,13 @@ def test_every_word_is_seen_at_eighty_columns(
         assert max(map(len, lines)) <= box.scrollable_content_region.width
         assert box.max_scroll_x == 0
         assert box.max_scroll_y + box.scrollable_content_region.height >= len(lines)
+        seen = box.scrollable_content_region.height
+        assert f"lines 1–{seen} of {len(lines)} ·" in str(box.border_subtitle)
+        for _ in range(len(lines) // 10 + 1):
+            await pilot.press("pagedown")
+        await pilot.pause()
+        told = f"lines {len(lines) - seen + 1}–{len(lines)} of {len(lines)} ·"
+        assert told in str(box.border_subtitle)
 
     watch(detector, root, steps, (width, 24))
 
