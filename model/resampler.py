@@ -27,6 +27,7 @@ class Resampler:
             self.rate_in_hz, self.rate_out_hz, 1, dtype="float32", quality="HQ"
         )
         self._next: int | None = None
+        self._first = 0
         self._ahead = [NONE, NONE]
 
     def push(self, block: Block) -> Iterator[Block]:
@@ -36,7 +37,7 @@ class Resampler:
             self.reset()
         lost = 0
         if self._next is None:
-            self._next = self._index(block.start)
+            self._next = self._first = self._index(block.start)
             lost = self._index(block.lost)
         yield self._out(self._stream.resample_chunk(block.samples), lost, block)
 
@@ -58,8 +59,8 @@ class Resampler:
             # Rounding may put what was marked at the very end behind the last sample.
             beyond = [np.minimum(ahead, self._next - 1) for ahead in self._still_ahead()]
             return Block(samples, start, lost, None, *beyond)
-        marked = [
-            marks * self.rate_out_hz // self.rate_in_hz
+        marked = [  # rounding may put what was marked at the very beginning before the first sample
+            np.maximum(marks * self.rate_out_hz // self.rate_in_hz, self._first)
             for marks in (source.overloads, source.not_finite)
         ]
         self._ahead = [np.append(*pair) for pair in zip(self._ahead, marked, strict=True)]

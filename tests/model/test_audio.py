@@ -232,6 +232,17 @@ def test_the_last_sample_counts_like_any_other(
         assert "not finite" in [s.reason for s in cut_recording(recording, how)[-2:]]
 
 
+@pytest.mark.parametrize("start", [1, 3, 1000, 4801])
+def test_no_mark_lies_before_a_stream(start: int) -> None:
+    """A stream that begins anywhere, as after a loss, marks its first sample within itself."""
+    bad = np.array([start])
+    block = Block(np.zeros(4800, np.float32), start, lost=start, not_finite=bad, overloads=bad)
+    resampler = Resampler(48_000, 6800)
+    out = list(resampler.push(block))
+    for marks in (out[0].not_finite, out[0].overloads):
+        assert marks.tolist() == [out[0].start]
+
+
 @pytest.mark.parametrize("rate_hz", [6800, 8000, 44_100, 48_000, 96_000])
 @pytest.mark.parametrize("size", [1, 17, 4800])
 def test_no_mark_lies_behind_a_stream(rate_hz: int, size: int) -> None:
