@@ -83,7 +83,7 @@ def heard_at(number: int, verdict: str, **score: Any) -> Heard:
 VERDICTS: dict[str, tuple[Heard, list[str]]] = {
     "anomalous": (
         heard_at(1, "anomalous"),
-        ["▲ ANOMALOUS", "p 0.0030 · 1 in 330", '4 "late hiss"', "▲ alarm 00:01.0", "+0.114"],
+        ["▲ ANOMALOUS", "p 0.0030 · 1 in 333", '4 "late hiss"', "▲ alarm 00:01.0", "+0.114"],
     ),
     "normal": (heard_at(2, "normal", p=0.62), ["✓ NORMAL", "p 0.62 · 62 in 100"]),
     "unlike any": (

@@ -74,7 +74,7 @@ def test_a_new_name_is_used_wherever_a_cluster_is_named(monkeypatch: pytest.Monk
         await stage.calm()
         text = text_of(app)
         assert "late hiss" not in text
-        assert "▲ alarm 09:34:12 · p 0.0060, 1 in 170 · 4: valve · 3 not seen yet" in text
+        assert "▲ alarm 09:34:12 · p 0.0060, 1 in 167 · 4: valve · 3 not seen yet" in text
         assert 'nearest cluster: 4 "valve"' in text
         assert any("4: valve" in title for title in written)
         for asked, count in (("valve", 9), ("late", 0)):
