@@ -10,9 +10,9 @@ import numpy as np
 
 from model.conformity import Conformity
 from model.detector import Detector
+from model.errors import as_word
 from model.words import error_text
 from monitor.check import Agreement
-from monitor.check_words import as_word
 
 _WIDTH = 80
 _STRICTER = 3.0

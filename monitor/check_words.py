@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import textwrap
 from collections.abc import Sequence
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from model.adaptation import sounds_needed
 from model.detector import Detector
-from model.errors import shown
+from model.errors import as_word, shown
 from model.known import Known
 from model.shares import Share
 from monitor.check import FEWEST_TO_TEST, OFTEN, SURE, Agreement, advice
@@ -161,8 +160,3 @@ def _hundred(share: float) -> str:
     """In a hundred, with a digit after the point where it is small."""
     percent = 100 * share
     return f"{percent:.0f}" if percent >= 10 else f"{percent:.1f}".removesuffix(".0")
-
-
-def as_word(path: str) -> str:
-    """A path as a shell takes it."""
-    return shlex.quote(shown(path))
