@@ -293,11 +293,10 @@ def _spaced(lines: list[str]) -> list[str]:
 
 
 def _listed(label: str, names: list[str]) -> list[str]:
+    """Files, a line each, however long: a path cut in two can be neither found nor copied."""
     if not names:
         return []
-    lines = ["", f"{label} ({len(names):,})"]
-    for name in names[:_LISTED]:
-        lines += textwrap.wrap(name, 80, initial_indent="  ", subsequent_indent="    ")
+    lines = ["", f"{label} ({len(names):,})"] + [f"  {name}" for name in names[:_LISTED]]
     if len(names) > _LISTED:
         lines.append(f"  … and {len(names) - _LISTED:,} more")
     return lines

@@ -18,8 +18,6 @@ from monitor.app.words import first_fitting, printable
 
 _FRAMED = 85
 """From so many columns on a frame and a scrollbar leave room for lines of 80."""
-_WIDEST = 80
-"""No line of the summary is wider, except where a single name is."""
 _UNKNOWN = "What this model can hear was not measured when it was made: calibrate anew."
 
 
@@ -89,12 +87,12 @@ class ModelScreen(ModalScreen[None]):
     def _tell(self) -> None:
         """Which lines are in sight, as there may be no scrollbar; keys that show the others.
 
-        Those to either side are told of on narrow screens only.
+        Those to either side are told of only where a line is wider than the panel.
         """
         box = self.query_one("#model")
         first, all_lines = box.scroll_offset.y + 1, box.virtual_size.height
         last = min(all_lines, first + box.scrollable_content_region.height - 1)
-        aside = "" if self.size.width >= _WIDEST else "←→ "
+        aside = "←→ " if box.max_scroll_x else ""
         keys = f"↑↓ {aside}scroll · esc closes"
         choices = [f"lines {first}–{last} of {all_lines} · {keys}", keys]
         box.border_subtitle = Content(first_fitting(choices, max(1, self.size.width - 6)))

@@ -110,6 +110,24 @@ def test_every_word_is_seen_at_eighty_columns(
     watch(detector, root, steps, (width, 24))
 
 
+def test_a_path_wider_than_the_screen_can_be_read(demo_detector: Detector, root: Path) -> None:
+    """Where a skipped file has a long path, the panel tells of the keys that bring its end."""
+    path = "night/" * 20 + "evening.flac"
+    card = replace(demo_detector.card, skipped=((path, "a copy of morning.flac"),))
+
+    async def steps(app: MonitorApp, pilot: Pilot[object]) -> None:
+        await pilot.press("i")
+        await pilot.pause()
+        box = app.screen.query_one("#model")
+        assert "↑↓ ←→ scroll" in str(box.border_subtitle)
+        for _ in range(20):
+            await pilot.press("right")
+        end = len(path) + len("  : a copy of morning.flac")
+        assert box.scroll_offset.x + box.scrollable_content_region.width >= end
+
+    watch(replace(demo_detector, card=card), root, steps, (80, 24))
+
+
 def test_small_screens_scroll_to_its_end(demo_detector: Detector, root: Path) -> None:
     """On 40 by 12 cells every line can be reached."""
 
