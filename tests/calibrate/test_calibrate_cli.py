@@ -240,7 +240,7 @@ def test_a_gate_of_short_sounds_scores_what_it_cuts(
     assert calibrated(words_folder, "--duration", "0.05").returncode == 0
     done = offkey("replay", model, next(iter(sorted(words_folder.rglob("*.wav")))), "--headless")
     lines = [json.loads(line) for line in done.stdout.splitlines()]
-    assert sum(line["verdict"] != "not scored" for line in lines if line["type"] == "segment") > 2
+    assert sum(line["verdict"] != "not scored" for line in lines if line["type"] == "segment") >= 1
 
 
 def test_long_recordings_are_told(calibrated: Run, tmp_path: Path, write_words: Words) -> None:
