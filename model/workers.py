@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 from collections import deque
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,6 +23,9 @@ Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 Task = Callable[[Batch], Result]
 _SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of <linux/prctl.h>
+_ENDING = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
 
 
 class Stop(Protocol):
@@ -59,7 +63,8 @@ def in_order(
         try:
             while not stop.is_set():
                 while len(under_way) < most and (batch := next(rest, None)) is not None:
-                    under_way.append(pool.submit(_do, batch))
+                    with _signals_held():
+                        under_way.append(pool.submit(_do, batch))
                 if not under_way:
                     return
                 yield under_way.popleft().result()
@@ -105,6 +110,23 @@ def _pool(workers: int, task: Callable[[Any], Any]) -> Executor:
     return ProcessPoolExecutor(workers, fork, _begin, (task, os.getpid()))
 
 
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Hold back the signals that end a command while workers are forked.
+
+    A worker inherits the command's handlers. Were it to meet a signal by these, it would outlive
+    it; so it takes none before it has set its own.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+
+
 def _keep(task: Callable[[Any], Any]) -> None:
     global _task
     _task = task
@@ -129,6 +151,7 @@ def _outlive_nobody(parent: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDING)
     ctypes.CDLL(None).prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGKILL)
     if os.getppid() != parent:  # it was too late to be told
         os._exit(1)

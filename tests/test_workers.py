@@ -8,12 +8,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing import active_children
 from pathlib import Path
-from threading import Event
+from threading import Event, Thread
 
 import pytest
 
+from model import workers
 from model.detector import Detector
+from model.errors import OffkeyError
 from model.storage import write_model
 from model.workers import in_order
 
@@ -57,6 +60,32 @@ def test_an_iterator_that_is_left_ends_its_workers() -> None:
     _, pid = next(results)
     results.close()
     assert not Path(f"/proc/{pid}").exists()
+
+
+def test_a_worker_ends_by_a_signal_however_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is told to end before it has its own handlers does not go by the command's."""
+    keep, handled = workers._keep, []
+
+    def keep_late(task: workers.Task[int, object]) -> None:
+        time.sleep(1)
+        keep(task)
+
+    def end_a_worker() -> None:
+        wait_for(active_children)
+        os.kill(active_children()[0].pid or 0, signal.SIGTERM)
+
+    monkeypatch.setattr(workers, "_keep", keep_late)
+    before = signal.signal(signal.SIGTERM, lambda *_: handled.append(1))
+    ending = Thread(target=end_a_worker)
+    ending.start()
+    try:
+        with pytest.raises(OffkeyError, match="worker process was killed"):
+            list(in_order(slow_square, list(range(50)), 2, Event()))
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert handled == [1]
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        ending.join()
 
 
 def workers_of(pid: int) -> list[int]:
