@@ -42,10 +42,11 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def calibrated(offkey: Run, model: Path) -> Run:
-    """Run `calibrate` without maps; whatever happens, there is no traceback and no warning."""
+    """Run `calibrate` as fast as it goes; there is no traceback and no warning, come what may."""
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        done = offkey("calibrate", *arguments, "-o", model, "--no-maps")
+        quick = ("--no-maps", "--features", "spectrum")
+        done = offkey("calibrate", *quick, *arguments, "-o", model)
         assert done.returncode in (0, 1, 2)
         for bad in ("Traceback", "Warning", "Exception"):
             assert bad not in done.stderr
@@ -391,7 +392,8 @@ def test_a_calibration_killed_half_way_changes_nothing(
     """Killed at any moment, it leaves no file under the target's name, or the older one."""
     if older:
         model.write_bytes(b"older")
-    line = ["calibrate", str(words_folder), "-o", str(model), "--no-maps", "--replace"]
+    line = ["calibrate", str(words_folder), "-o", str(model), "--replace", "--no-maps"]
+    line += ["--features", "spectrum"]
     doomed = moment if moment in ("fsync", "replace") else "nothing"
     process = subprocess.Popen(
         [sys.executable, "-c", KILLING.format(doomed=doomed), *line],
