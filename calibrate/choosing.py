@@ -1,8 +1,4 @@
-"""Which front end to keep: the one that hears more; the reference method where that is not sure.
-
-In a room also how a monitor would cut sounds there decides: what hears more is of no use where the
-sounds that the gate cuts out of the noise alarm.
-"""
+"""Which front end to keep: the one that hears more; the reference method where that is not sure."""
 
 from __future__ import annotations
 
@@ -13,7 +9,6 @@ from calibrate.fitted import Fitted
 from calibrate.hearing import FEWEST_TO_CHOOSE, Heard, hears_more
 from calibrate.reference import Reference
 from calibrate.settings import AUTO
-from model.card import LiveCut
 from model.features import FRONT_ENDS
 
 USUAL, FINER = "spectrum", "mel"
@@ -36,8 +31,6 @@ class Kept:
 
     fitted: Fitted
     heard: Heard
-    live: LiveCut | None
-    """How a monitor would cut sounds in the room; None without a room, and in continuous mode."""
     why: str = ""
     """Empty where nothing was chosen."""
 
@@ -47,36 +40,28 @@ def what_is_asked(
     references: Mapping[str, Reference],
     fit: Callable[[str], Fitted],
     listen: Callable[[list[Fitted]], list[Heard]],
-    cut: Callable[[Fitted], LiveCut | None],
 ) -> Kept:
     """Fit one front end, or for `auto` both, and keep one.
 
-    `references` are the recordings as each front end read them; `cut` tries how a monitor would cut
-    them in the room. Raises InputError as fitting does.
+    `references` are the recordings as each front end read them. Raises InputError as fitting does.
     """
     if features != AUTO:
         fitted = fit(features)
-        return Kept(fitted, listen([fitted])[0], cut(fitted))
+        return Kept(fitted, listen([fitted])[0])
     usual, why_not = fit(USUAL), _why_not(references)
     if why_not:
-        return Kept(usual, listen([usual])[0], cut(usual), f"{USUAL}: {why_not}")
+        return Kept(usual, listen([usual])[0], f"{USUAL}: {why_not}")
     finer = fit(FINER)
     heard, heard_finer = listen([usual, finer])
     shares = f"{_percent(heard_finer)} of the damaged sounds against {_percent(heard)}"
     if not hears_more(heard_finer, heard):
-        why = f"{USUAL}: {FINER} is not sure to hear more; it finds {shares}"
-        return Kept(usual, heard, cut(usual), why)
-    live = cut(finer)
-    if live is not None and live.is_odder(finer.rate):
-        why = f"{live.alarms:,} of {live.sounds:,} sounds alarm as a monitor cuts them in the room"
-        why = f"{USUAL}: {FINER} finds {shares}, but with it {why}"
-        return Kept(usual, heard, cut(usual), why)
-    return Kept(finer, heard_finer, live, f"{FINER}: it finds {shares} with {USUAL}")
+        return Kept(usual, heard, f"{USUAL}: {FINER} is not sure to hear more; it finds {shares}")
+    return Kept(finer, heard_finer, f"{FINER}: it finds {shares} with {USUAL}")
 
 
 def _why_not(references: Mapping[str, Reference]) -> str:
     """Why the finer front end cannot be compared with the usual one; empty where it can."""
-    n = len(references[USUAL].recording)
+    n = references[USUAL].n_sounds
     if n < FEWEST_TO_CHOOSE:
         return f"{n} sounds are too few to tell what hears more: it takes {FEWEST_TO_CHOOSE}"
     if references[FINER].names != references[USUAL].names:

@@ -35,6 +35,27 @@ class HeldOut:
     in_sample_p: NDArray[np.float64]
     """Joint p among the scores that the same detector gives to what it was fitted on, `(n,)`."""
 
+    def only(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> HeldOut:
+        """Some of the sounds."""
+        scores = self.scores
+        return HeldOut(
+            self.kept[rows],
+            RawScores(scores.isolation[rows], scores.reconstruction[rows], scores.profiles[rows]),
+            self.in_sample_p[rows],
+        )
+
+    def oddest_of_each(self, sound: NDArray[np.int64]) -> HeldOut:
+        """Of each sound the segment that is odder than the others; `sound` is `Reference.sound`.
+
+        A new sound is odder than so many of these at most as often as it should be, whichever way
+        it comes.
+        """
+        ranks = Conformity(self.scores.isolation, self.scores.reconstruction)
+        oddness = ranks.oddness(self.scores.isolation, self.scores.reconstruction)
+        of = sound[self.kept]
+        order = np.lexsort((oddness, of))
+        return self.only(np.sort(order[np.diff(of[order], append=-1) != 0]))
+
 
 def crossfit(
     rows: Rows, folds: Folds, parts: Sequence[Parts], jobs: int, step: Callable[[], None]

@@ -6,11 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-import numpy as np
-from numpy.typing import NDArray
-
 from calibrate.crossfit import (
-    HeldOut,
     Ranked,
     alarm_rates,
     false_alarm_table,
@@ -25,8 +21,8 @@ from calibrate.reference import Progress
 from calibrate.settings import Settings
 from calibrate.stability import best_of, choose_number
 from calibrate.threads import one_core_each
-from model.card import AlarmRate, FalseAlarms, Hearing, LiveCut, ModelCard
-from model.detector import Detector, RawScores
+from model.card import AlarmRate, FalseAlarms, Hearing, ModelCard
+from model.detector import Detector
 from model.features import band_parts
 from model.gallery import Gallery
 from model.profiles import ProfileClusters
@@ -40,9 +36,8 @@ def finish(
     progress: Progress,
     hearing: Hearing | None = None,
     choice: str = "",
-    live: LiveCut | None = None,
 ) -> Detector:
-    """The Detector. On its card: what it hears, why it was chosen, how its gate cuts in a room."""
+    """The Detector, with what it hears on its card, and why its front end was chosen."""
     progress("sorting", 0, 2)
     clusters, tried = _clusters(fitted, settings)
     progress("sorting", 1, 2)
@@ -50,7 +45,7 @@ def finish(
     gallery = _gallery(fitted, ranked, clusters, tried, settings.seed)
     progress("sorting", 2, 2)
     drawn = fitted.maps.result()
-    card = replace(_card(fitted, ranked, settings, live), hearing=hearing, choice=choice)
+    card = replace(_card(fitted, ranked, settings), hearing=hearing, choice=choice)
     return Detector(
         fitted.front_end,
         settings.segmentation,
@@ -93,7 +88,7 @@ def _promises(
     """
     reference, kept = fitted.reference, fitted.held_out.kept
     others = ~reference.is_marked[kept]
-    held_out, ranked = _only(fitted.held_out, others), replace(ranked, p=ranked.p[others])
+    held_out, ranked = fitted.held_out.only(others), replace(ranked, p=ranked.p[others])
     table = false_alarm_table(held_out, ranked, fitted.group_of[held_out.kept])
     if settings.segmentation.mode == "event":
         return table, ()
@@ -101,17 +96,7 @@ def _promises(
     return table, alarm_rates(ranked, runs, fitted.rate, settings.segmentation)
 
 
-def _only(held_out: HeldOut, rows: NDArray[np.bool_]) -> HeldOut:
-    """Some of the held-out sounds."""
-    scores = held_out.scores
-    return HeldOut(
-        held_out.kept[rows],
-        RawScores(scores.isolation[rows], scores.reconstruction[rows], scores.profiles[rows]),
-        held_out.in_sample_p[rows],
-    )
-
-
-def _card(fitted: Fitted, ranked: Ranked, settings: Settings, live: LiveCut | None) -> ModelCard:
+def _card(fitted: Fitted, ranked: Ranked, settings: Settings) -> ModelCard:
     reference, groups = fitted.reference, fitted.groups
     n_unmarked = len(reference.names) - len(reference.marked)
     alone = groups.of_recording[:n_unmarked] == reference.names[:n_unmarked]
@@ -139,5 +124,5 @@ def _card(fitted: Fitted, ranked: Ranked, settings: Settings, live: LiveCut | No
         marked=reference.marked,
         room=None
         if settings.room is None
-        else settings.room.used(fitted.front_end, reference.lowest_rate_hz, live),
+        else settings.room.used(fitted.front_end, reference.lowest_rate_hz, reference.missed),
     )

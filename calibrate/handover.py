@@ -23,13 +23,17 @@ from model.workers import in_order, most_under_way
 
 Read = Callable[[Sequence[str]], list[ReadFile]]
 Places = NDArray[np.float32]
-"""Shape `(n_places, n_rows, n_features)`: a place for each batch that is under way."""
+"""Shape `(n_places, n_files, n_rows, n_features)`: a place for each batch that is under way."""
 
 
 def read_in_processes(
-    read: Read, batches: Sequence[Sequence[str]], n_features: int | Sequence[int], jobs: int
+    read: Read,
+    batches: Sequence[Sequence[str]],
+    n_features: int | Sequence[int],
+    jobs: int,
+    most: int = 1,
 ) -> Generator[list[ReadFile], None, None]:
-    """What `read` makes of every batch, in order; at most one row of features in each of it.
+    """What `read` makes of every batch, in order; at most `most` rows of features in each of it.
 
     Where `n_features` are several, it makes as many of each recording, one after the other. Raises
     OffkeyError where a reader is killed.
@@ -38,24 +42,24 @@ def read_in_processes(
         return
     widths = (n_features,) if isinstance(n_features, int) else tuple(n_features)
     n_rows = len(widths) * max(map(len, batches))
-    shape = most_under_way(jobs, len(batches)), n_rows, max(widths)
+    shape = most_under_way(jobs, len(batches)), n_rows, most, max(widths)
     places = np.frombuffer(mmap.mmap(-1, 4 * math.prod(shape)), np.float32).reshape(shape)
     numbered = [(number % len(places), batch) for number, batch in enumerate(batches)]
     results = in_order(partial(_put, read, places), numbered, jobs, threading.Event())
     with closing(results):
         for (place, _), part in zip(numbered, results, strict=True):
             # The next batch in this place begins when this one has been taken away.
-            rows = zip(places[place][: len(part), None], part, cycle(widths), strict=False)
+            kept = zip(places[place][: len(part)], part, cycle(widths), strict=False)
             yield [
-                replace(file, features=row[: file.n_segments, :width].copy())
-                for row, file, width in rows
+                replace(file, features=rows[: file.n_segments, :width].copy())
+                for rows, file, width in kept
             ]
 
 
 def _put(read: Read, places: Places, batch: tuple[int, Sequence[str]]) -> list[ReadFile]:
     place, paths = batch
     part = read(paths)
-    for row, file in zip(places[place], part, strict=False):
+    for rows, file in zip(places[place], part, strict=False):
         if file.n_segments:
-            row[: file.features.shape[1]] = file.features[0]
+            rows[: file.n_segments, : file.features.shape[1]] = file.features
     return [replace(file, features=NO_FEATURES) for file in part]

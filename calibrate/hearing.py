@@ -19,7 +19,8 @@ from calibrate.fitted import Fitted
 from calibrate.heldsounds import HeldOutSound, alarms_of, choose_sounds, places, read_sound
 from calibrate.reference import Progress
 from calibrate.room import Room
-from model.audio import resample
+from calibrate.roomcut import cut_by_gate
+from model.audio import Samples, resample
 from model.card import DamageHeard, Hearing
 from model.features import Features, FrontEnd
 from model.segment import Segmentation
@@ -50,7 +51,10 @@ def measure_hearing(
     progress: Progress,
     room: Room | None = None,
 ) -> list[Heard]:
-    """Damage the same sounds for each model, and count what each finds; in a room, heard there."""
+    """Damage the same sounds for each model, and count what each finds.
+
+    In a room they are heard there, as the monitor's gate cuts them.
+    """
     known = [places(fitted) for fitted in models]
     n = min(MOST_SOUNDS, max(FEWEST_SOUNDS, min(map(len, known)) // 10))
     sounds = choose_sounds(models, n, seed)
@@ -87,15 +91,14 @@ def _damaged_rows(
     jobs: int,
     progress: Progress,
     room: Room | None,
-) -> list[list[list[Features | None]]]:
-    """Features by sound, front end, and damage; the undamaged sound last."""
+) -> list[list[list[list[Features]]]]:
+    """Features by sound, front end, damage and segment; the undamaged sound last."""
     from joblib import Parallel, delayed
 
-    if room is not None:
-        room = room.at(max(front_end.rate_hz for front_end in front_ends))
+    rooms = [] if room is None else [room.at(front_end.rate_hz) for front_end in front_ends]
     parallel = Parallel(n_jobs=jobs, prefer="threads", return_as="generator")
     work = (
-        delayed(_damage)(sound, front_ends, segmentation, (seed, i), room)
+        delayed(_damage)(sound, front_ends, segmentation, (seed, i), rooms)
         for i, sound in enumerate(sounds)
     )
     rows = []
@@ -110,33 +113,54 @@ def _damage(
     front_ends: Sequence[FrontEnd],
     segmentation: Segmentation,
     seed: tuple[int, int],
-    room: Room | None,
-) -> list[list[Features | None]]:
+    rooms: Sequence[Room],
+) -> list[list[list[Features]]]:
     rate_hz = max(front_end.rate_hz for front_end in front_ends)
     tried = [(d.apply, strength) for d in damages_in(segmentation.mode) for strength in d.strengths]
     samples = read_sound(sound, rate_hz, segmentation)
-    rows: list[list[Features | None]] = [[] for _ in front_ends]
     if samples is None:  # the file is gone, or changed, since it was read
-        return [[None] * (len(tried) + 1) for _ in front_ends]
+        return [[[]] * (len(tried) + 1) for _ in front_ends]
     chance = np.random.default_rng(seed)
     versions = [apply(samples, rate_hz, strength, chance) for apply, strength in tried]
     versions.append(samples)
-    if room is not None:  # the sound is damaged, the room is what it is
-        versions = [room.around(version, sound.name, samples, sound.fold) for version in versions]
-    for version in versions:
-        for row, front_end in zip(rows, front_ends, strict=True):
-            heard = version
-            if front_end.rate_hz != rate_hz:
-                heard = resample(version, rate_hz, front_end.rate_hz)
-            row.append(front_end.features(heard))
+    rows: list[list[list[Features]]] = []
+    for i, front_end in enumerate(front_ends):
+        heard = versions
+        if front_end.rate_hz != rate_hz:
+            heard = [resample(version, rate_hz, front_end.rate_hz) for version in versions]
+        room = rooms[i] if rooms else None
+        cut = [_segments(version, heard[-1], sound, segmentation, room) for version in heard]
+        rows.append([_features(front_end, segments) for segments in cut])
     return rows
+
+
+def _segments(
+    version: Samples,
+    undamaged: Samples,
+    sound: HeldOutSound,
+    segmentation: Segmentation,
+    room: Room | None,
+) -> list[Samples]:
+    """What a monitor would score of a sound. It is the sound that is damaged, not the room."""
+    if room is None:
+        return [version]
+    if segmentation.mode == "continuous":
+        return [room.around(version, sound.name, undamaged, sound.fold)]
+    cut = cut_by_gate(version, sound.name, segmentation, room, undamaged, sound.fold)
+    return [segment.samples for segment in cut]
+
+
+def _features(front_end: FrontEnd, segments: Sequence[Samples]) -> list[Features]:
+    """Of each segment that has a signal."""
+    found = [front_end.features(samples) for samples in segments]
+    return [features for features in found if features is not None]
 
 
 def _heard(
     fitted: Fitted,
     tried: Sequence[Damage],
     places: list[int],
-    rows: list[list[Features | None]],
+    rows: list[list[list[Features]]],
 ) -> Heard:
     alarms = np.zeros((len(places), len(rows[0])), bool)
     fold_of = fitted.held_out_folds[places]

@@ -84,21 +84,22 @@ def _read_window(sound: HeldOutSound, rate_hz: int, segmentation: Segmentation) 
     return window if len(window) == end - start else None
 
 
-def alarms_of(fitted: Fitted, fold: int, rows: list[list[Features | None]]) -> NDArray[np.bool_]:
+def alarms_of(fitted: Fitted, fold: int, rows: list[list[list[Features]]]) -> NDArray[np.bool_]:
     """Which versions of a fold's sounds are anomalous to who did not hear it, `(sounds, versions)`.
 
-    A version without a signal is not scored: no alarm.
+    A version is its segments, and alarms where one of them does; without any it does not.
     """
     scores, outside = fitted.held_out.scores, fitted.held_out_folds != fold
     others = Conformity(scores.isolation[outside], scores.reconstruction[outside])
     # Four fifths of few recordings cannot promise quite what all of them can.
     rate = max(fitted.rate, others.smallest_p)
-    there = np.array([[version is not None for version in row] for row in rows])
-    alarms = np.zeros(there.shape, bool)
-    features = [version for row in rows for version in row if version is not None]
+    counts = np.array([[len(version) for version in row] for row in rows])
+    version_of = np.repeat(np.arange(counts.size), counts.ravel())
+    alarms = np.zeros(counts.size, bool)
+    features = [segment for row in rows for version in row for segment in version]
     if features:
         all_of_them = np.arange(len(features))
         with one_core_each():
             known = known_scores(np.array(features), all_of_them, fitted.without[fold])
-        alarms[there] = others.p_values(*known).joint <= rate
-    return alarms
+        alarms[version_of[others.p_values(*known).joint <= rate]] = True
+    return alarms.reshape(counts.shape)

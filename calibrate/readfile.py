@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from calibrate.room import Room
+from calibrate.roomcut import cut_in_room
 from model.audio import OFFSET, Decoded, decode, sound_digest
 from model.errors import AudioError
 from model.features import Features, FrontEnd
@@ -25,12 +27,14 @@ class ReadFile:
     features: Features = field(default_factory=NO_FEATURES.copy)
     """Shape `(n_segments, n_features)`."""
     windows: tuple[int, ...] = ()
-    """Which of the recording's segments these are: the others cannot be used."""
+    """Which of the recording's windows these are, the others cannot be used; 0 in event mode."""
     snr_db: tuple[float, ...] = ()
     clipped: bool = False
     is_offset: bool = False
     """It is off its zero line by so much that scores change."""
     is_cut: bool = False
+    is_missed: bool = False
+    """The gate does not open for it in the room."""
     digest: bytes = b""
     """SHA-256 of the file."""
     sound: int = 0
@@ -90,18 +94,20 @@ def _heard_by(
         return ReadFile(skipped=f"unreadable: {error.what}")
     sound = sound_digest(recording.samples)
     is_offset = bool(abs(recording.samples.mean()) > OFFSET) if len(recording.samples) else False
-    if room is not None:
-        recording = room.in_recording(recording, decoded.path)
-    segments = cut_recording(recording, segmentation)
+    if room is None:
+        segments = cut_recording(recording, segmentation)
+    else:
+        segments = cut_in_room(recording, os.fspath(decoded.path), segmentation, room)
     # The gate takes no sound that is so short for one.
-    if segmentation.mode == "event" and recording.duration_s < segmentation.gate.shortest_s:
+    is_event = segmentation.mode == "event"
+    if is_event and recording.duration_s < segmentation.gate.shortest_s:
         return ReadFile(skipped="too short")
     features, windows, snr_db = [], [], []
     for i, segment in enumerate(segments):
         row = None if segment.reason else front_end.features(segment.samples)
         if row is not None:
             features.append(row)
-            windows.append(i)
+            windows.append(0 if is_event else i)
             snr_db += [segment.snr_db] if segment.snr_db is not None else []
     if not features:
         return ReadFile(skipped=segments[0].reason if segments else "too short")
@@ -114,6 +120,7 @@ def _heard_by(
         clipped,
         is_offset,
         is_cut,
+        is_missed=is_event and room is not None and len(segments) == 1,
         sound=sound,
     )
 

@@ -18,6 +18,7 @@ from calibrate.estimators import import_ahead
 from calibrate.handover import Read, read_in_processes
 from calibrate.readfile import NO_FEATURES, ReadFile, read_files
 from calibrate.room import Room
+from calibrate.roomcut import MOST_CUTS
 from calibrate.rows import Collector, Rows
 from model.errors import InputError, shown
 from model.features import FRONT_ENDS, FrontEnd
@@ -62,8 +63,29 @@ class Reference:
     offset: tuple[str, ...] = ()
     """Which recordings are off their zero line; marked sounds are not looked at."""
     window: NDArray[np.int64] | None = None
-    """Which of its recording's windows each segment is, those that cannot be used counted; shape
-    `(n_unmarked,)`. None where it is not known: hearing is not tested then."""
+    """Which of its recording's windows each segment is, those that cannot be used counted, and 0 in
+    event mode; shape `(n_unmarked,)`. None where it is not known: hearing is not tested then."""
+    missed: int | None = None
+    """For how many recordings the gate does not open in the room; None without one, or a gate."""
+
+    @property
+    def sound(self) -> NDArray[np.int64]:
+        """Index of the sound that each segment is of, ascending, shape `(n_segments,)`.
+
+        In event mode that is the recording: in a room it is heard in several ways.
+        """
+        n_marked = np.count_nonzero(self.is_marked)
+        window = np.arange(len(self.recording))
+        if self.window is not None:
+            window = np.append(self.window, np.arange(n_marked))
+        is_next = (np.diff(self.recording, prepend=-1) != 0) | (np.diff(window, prepend=-1) != 0)
+        sounds: NDArray[np.int64] = np.cumsum(is_next) - 1
+        return sounds
+
+    @property
+    def n_sounds(self) -> int:
+        """Number of sounds: recordings in event mode, else windows."""
+        return int(self.sound[-1]) + 1 if len(self.recording) else 0
 
     @property
     def is_marked(self) -> NDArray[np.bool_]:
@@ -114,7 +136,8 @@ def read_references(
     read = partial(read_files, front_ends=front_ends, segmentation=segmentation, rooms=rooms)
     collected = [_Collected(front_end) for front_end in front_ends]
     if cluster is nullcontext:
-        parts = _read_batches(read, batches, front_ends, segmentation.mode, jobs)
+        most = 1 if room is None else 1 + MOST_CUTS
+        parts = _read_batches(read, batches, front_ends, segmentation.mode, jobs, most)
     else:
         parts = _read_by_joblib(read, batches, jobs, cluster)
     with closing(parts):
@@ -124,7 +147,8 @@ def read_references(
             for one, file in zip(cycle(collected), part, strict=False):
                 one.add(paths[len(one.files)], file)
             progress("reading", len(collected[0].files), len(paths))
-    return tuple(one.reference(paths, found) for one in collected)
+    has_gate = room is not None and segmentation.mode == "event"
+    return tuple(one.reference(paths, found, has_gate) for one in collected)
 
 
 class _Collected:
@@ -148,12 +172,14 @@ class _Collected:
         self._rows.add(read.features)
         self.files.append(replace(read, features=NO_FEATURES))
 
-    def reference(self, paths: Sequence[str], found: FoundFiles) -> Reference:
-        """All of them, which were `paths`."""
+    def reference(self, paths: Sequence[str], found: FoundFiles, has_gate: bool) -> Reference:
+        """All of them, which were `paths`; `has_gate` where a gate listened to them in a room."""
         pairs = list(zip(paths, self.files, strict=True))
         rates = [read.rate_hz for read in self.files if (read.rate_hz or 0) >= self._lowest_hz]
         lowest_hz = min(filter(None, rates), default=None)
-        return _reference(pairs, self._rows.rows(), lowest_hz, found)
+        reference = _reference(pairs, self._rows.rows(), lowest_hz, found)
+        missed = sum(read.is_missed for read in self.files)
+        return replace(reference, missed=missed if has_gate else None)
 
 
 def _reference(
@@ -187,15 +213,16 @@ def _read_batches(
     front_ends: Sequence[FrontEnd],
     mode: str,
     jobs: int,
+    most: int,
 ) -> Generator[list[ReadFile], None, None]:
-    """On this machine: in processes, or in threads.
+    """On this machine: in processes, or in threads; in event mode `most` rows of each file.
 
     A process that has other threads cannot be forked safely. What is heard in windows may be hours
     long: decoding that, like resampling and the larger sums, lets go of the interpreter lock.
     """
     if mode == "event" and threading.active_count() == 1:
         widths = [front_end.n_features for front_end in front_ends]
-        return read_in_processes(read, batches, widths, jobs)
+        return read_in_processes(read, batches, widths, jobs, most)
     return _read_by_joblib(read, batches, jobs, nullcontext)
 
 
@@ -221,7 +248,7 @@ def _each_file_once(paths: Iterable[str]) -> list[str]:
 
 def refuse_too_few(reference: Reference, found: FoundFiles, segmentation: Segmentation) -> None:
     """Raise InputError for fewer than 20 sounds."""
-    n, mode, skipped = len(reference.recording), segmentation.mode, reference.skipped
+    n, mode, skipped = reference.n_sounds, segmentation.mode, reference.skipped
     if n >= FEWEST:
         return
     what = "recording" if mode == "event" else "window"

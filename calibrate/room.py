@@ -36,7 +36,7 @@ from model.audio import (
     resample,
     too_low,
 )
-from model.card import LiveCut, ModelCard, RoomUsed
+from model.card import ModelCard, RoomUsed
 from model.errors import AudioError, InputError, as_text, shown
 from model.features import FrontEnd, make_front_end
 from model.segment import Segmentation
@@ -147,7 +147,7 @@ class Room:
         mixed: Samples = (samples + piece).astype(np.float32, copy=False)
         return mixed
 
-    def used(self, front_end: FrontEnd, recorded_hz: int | None, live: LiveCut | None) -> RoomUsed:
+    def used(self, front_end: FrontEnd, recorded_hz: int | None, missed: int | None) -> RoomUsed:
         """What the card keeps of it; `recorded_hz` is the lowest rate among the recordings."""
         duration_s, level = front_end.duration_s, level_dbfs(self.samples)
         return RoomUsed(
@@ -161,7 +161,7 @@ class Room:
             clipped=self.clipped,
             highest_hz=highest_hz(self.samples, self.rate_hz, front_end.rate_hz / 2),
             narrows=make_front_end(front_end.name, duration_s, recorded_hz) != front_end,
-            live=live,
+            missed=missed,
         )
 
     def _piece(self, n: int, part: int | None, chance: np.random.Generator) -> Samples:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from model.shares import share_of
-
 Part = TypeVar("Part")
-_MISSED = 0.02
 
 
 @dataclass(frozen=True)
@@ -82,28 +79,6 @@ class Hearing:
 
 
 @dataclass(frozen=True)
-class LiveCut:
-    """What a monitor would make of reference sounds in the room, none of them heard before."""
-
-    sounds: int
-    missed: int
-    """For which the gate does not open."""
-    alarms: int
-    """At the model's rate."""
-    odder: int
-    """So many of these do not alarm whole, in the same room."""
-
-    def is_odder(self, rate: float) -> bool:
-        """Whether what the gate cuts alarms far more often than whole sounds, not by chance."""
-        return share_of(self.odder, self.sounds).low > 2 * rate
-
-    @property
-    def is_missed(self) -> bool:
-        """Whether the gate stays closed for more than a few in a hundred, not by chance."""
-        return share_of(self.missed, self.sounds).low > _MISSED
-
-
-@dataclass(frozen=True)
 class RoomUsed:
     """The room that was mixed into every reference recording."""
 
@@ -124,8 +99,8 @@ class RoomUsed:
     narrows: bool = False
     """The front end listens less far up than the recordings would allow: the room's rate is lower.
     """
-    live: LiveCut | None = None
-    """None in continuous mode, and for older models."""
+    missed: int | None = None
+    """For how many recordings the gate does not open there; None in continuous mode."""
 
 
 @dataclass(frozen=True)
@@ -203,7 +178,7 @@ def card_from(described: dict[str, Any]) -> ModelCard:
     card["alarm_rates"] = tuple(AlarmRate(**row) for row in described.get("alarm_rates", ()))
     card["hearing"] = _hearing(described.get("hearing"))
     card["adaptation"] = _or_none(Adaptation, described.get("adaptation"))
-    card["room"] = _room(described.get("room"))
+    card["room"] = _or_none(RoomUsed, described.get("room"))
     return ModelCard(**card)
 
 
@@ -212,12 +187,6 @@ def _hearing(described: dict[str, Any] | None) -> Hearing | None:
         return None
     rows = tuple(DamageHeard(**_with_tuples(row)) for row in described["damages"])
     return Hearing(**(described | {"damages": rows}))
-
-
-def _room(described: dict[str, Any] | None) -> RoomUsed | None:
-    if described is None:
-        return None
-    return RoomUsed(**(described | {"live": _or_none(LiveCut, described.get("live"))}))
 
 
 def _or_none(kind: type[Part], described: dict[str, Any] | None) -> Part | None:

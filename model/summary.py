@@ -11,7 +11,7 @@ from model.adaptation import describe_adaptation
 from model.alarms import AlarmRule
 from model.audio import OFFSET
 from model.budget import describe_budget
-from model.card import AlarmRate, FalseAlarms, LiveCut, ModelCard, RoomUsed
+from model.card import AlarmRate, FalseAlarms, ModelCard, RoomUsed
 from model.detector import Detector
 from model.errors import shown
 from model.features import FrontEnd
@@ -24,11 +24,14 @@ from model.portrait import (
     worst_groups,
 )
 from model.segment import Segmentation
+from model.shares import share_of
 from model.words import error_text, span_text, two_digits, why_skipped
 
 _LISTED = 10
 _LABEL = 18
 """Width of the column of labels."""
+_MANY_MISSED = 0.02
+"""Share of the recordings."""
 _LONGEST_GROUP = 45
 """So many characters of a group's name leave a row of the table within 80."""
 
@@ -118,13 +121,13 @@ def _fitted(detector: Detector) -> list[str]:
         low, high = card.snr_range_db
         lines.append(_row("conditions", f"signal over noise {low:.0f} to {high:.0f} dB"))
     if card.room is not None:
-        lines += _room(card.room, front_end, detector.false_alarm_rate)
+        lines += _room(card.room, front_end, card.recordings - len(card.marked))
     if detector.maps:
         lines += _rows("maps", map_words(detector))
     return lines
 
 
-def _room(room: RoomUsed, front_end: FrontEnd, rate: float) -> list[str]:
+def _room(room: RoomUsed, front_end: FrontEnd, recordings: int) -> list[str]:
     how = "as it was recorded"
     if room.snr_db is not None:
         how = f"{abs(room.snr_db):g} dB {'above' if room.snr_db < 0 else 'below'} each recording"
@@ -146,22 +149,14 @@ def _room(room: RoomUsed, front_end: FrontEnd, rate: float) -> list[str]:
             f"it holds next to nothing above {room.highest_hz / 1000:.1f} kHz, and {reach}: noise "
             "up there will seem odd. Record the room with the microphone of the monitor"
         )
-    if room.live is not None:
-        sentences += _live(room.live, rate)
+    if room.missed is not None:
+        sentences.append(
+            "each is heard whole, and as the gate cuts it there; it does not open for "
+            f"{room.missed:,} of {recordings:,}"
+        )
+        if share_of(room.missed, recordings).low > _MANY_MISSED:
+            sentences.append("too many are lost in the noise: bring the microphone nearer to them")
     return _rows("room", *sentences)
-
-
-def _live(live: LiveCut, rate: float) -> list[str]:
-    """How the monitor will fare in the room, and what to do where it will not."""
-    sentences = [
-        f"as the monitor will cut sounds there: of {live.sounds:,} that were held out "
-        f"{live.alarms:,} alarm, and for {live.missed:,} the gate does not open"
-    ]
-    if live.is_odder(rate) or live.is_missed:
-        sentences.append("too much is lost in the noise: bring the microphone nearer to the sound")
-    if live.is_odder(rate):
-        sentences.append("or let offkey check --adapt hear it there with that microphone")
-    return sentences
 
 
 def _gate(segmentation: Segmentation) -> list[str]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from calibrate.reference import Progress
 from calibrate.report.curves import Curves, reduce
 from calibrate.room import Room
+from calibrate.roomcut import cut_in_room
 from calibrate.roomfolds import held_out_as_remembered
 from model.audio import Samples, read_recording, resample
 from model.detector import Detector
@@ -176,10 +177,13 @@ def _read(
         recording = read_recording(path, front_end.rate_hz, limit_s)
     except AudioError:
         return _Read({}, {}, missing=len(wanted))
-    if room is not None:
-        recording = room.in_recording(recording, gallery.names[gallery.recording[wanted[0]]])
+    if room is None:
+        segments = cut_recording(recording, detector.segmentation)
+    else:
+        name = gallery.names[gallery.recording[wanted[0]]]
+        segments = cut_in_room(recording, name, detector.segmentation, room)
     parts: list[tuple[Samples, Explanation]] = []
-    for segment in cut_recording(recording, detector.segmentation):
+    for segment in segments:
         found = None if segment.reason else explain(detector, segment.samples)
         if found is not None:
             parts.append((segment.samples, found))

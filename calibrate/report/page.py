@@ -195,7 +195,7 @@ def _sounds(detector: Detector, gallery: Gallery, heard: Heard | None) -> dict[s
 def sound_names(gallery: Gallery) -> list[str]:
     """Names without the folder that all share; of several sounds of a recording, their number."""
     short = without_shared_folder(gallery.names)
-    several = bool(gallery.part.any())
+    several = len(set(gallery.recording.tolist())) < len(gallery.recording)
     pairs = zip(gallery.recording.tolist(), gallery.part.tolist(), strict=True)
     return [short[index] + (f" · {part + 1}" if several else "") for index, part in pairs]
 

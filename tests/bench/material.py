@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+from numpy.typing import NDArray
 
 from calibrate.reference import Reference
 from model.features import Features
@@ -50,12 +51,19 @@ def make_hour(paths: Sequence[Path], path: Path, sounds: int = 1500) -> Path:
     return path
 
 
-def reference_of(names: Sequence[str], features: Features) -> Reference:
-    """Recordings that were read already, features of shape `(n, n_features)`, as a reference."""
+def reference_of(
+    names: Sequence[str], features: Features, recording: NDArray[np.int64] | None = None
+) -> Reference:
+    """Recordings that were read already, features of shape `(n, n_features)`, as a reference.
+
+    `recording` is the index of each row's name, shape `(n,)`, where a recording has several.
+    """
+    rows = np.arange(len(names)) if recording is None else recording
     return Reference(
         names=tuple(names),
         features=features,
-        recording=np.arange(len(names)),
+        recording=rows,
+        window=np.zeros(len(rows), np.int64),
         skipped=(),
         clipped=(),
         ignored_files=0,

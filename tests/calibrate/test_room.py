@@ -132,7 +132,8 @@ def test_new_speakers_in_noise_alarm_as_promised(
 ) -> None:
     """Sixes of thirty new speakers in pink noise alarm at most 1.5 times as often as promised.
 
-    The reference knew other pieces of that noise; the rate is 5 %.
+    They do so whole, as `score` hears them, and as a monitor's gate cuts them. The reference knew
+    other pieces of that noise; the rate is 5 %.
     """
     front_end = make_front_end(name, 1.0)
     paths = sorted(str(p) for p in six_folder.glob("*.flac") if int(p.stem.split("_")[2]) < 10)
@@ -145,7 +146,7 @@ def test_new_speakers_in_noise_alarm_as_promised(
             FoundFiles(mine, 0), front_end, Segmentation(), -1, lambda *_: None, room=room
         )
 
-    shares = []
+    whole, live = [], []
     for rest in (0, 1):
         known, new = read(1, rest), read(2, 1 - rest)
         detector = fit_detector(
@@ -153,8 +154,12 @@ def test_new_speakers_in_noise_alarm_as_promised(
         )
         raw = raw_scores(detector.subspace, detector.forest, new.features[:])
         p = detector.conformity.p_values(raw.isolation, raw.reconstruction).joint
-        shares.append(float(np.mean(p <= 0.05)))
-    assert np.mean(shares) <= 1.5 * 0.05
+        first = np.diff(new.recording, prepend=-1) != 0
+        alarms = np.bincount(new.recording[~first], p[~first] <= 0.05, len(new.names)) > 0
+        whole.append(float(np.mean(p[first] <= 0.05)))
+        live.append(float(np.mean(alarms)))
+    assert np.mean(whole) <= 1.5 * 0.05
+    assert np.mean(live) <= 1.5 * 0.05
 
 
 @pytest.fixture(scope="module")
