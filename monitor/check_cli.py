@@ -56,6 +56,7 @@ def check(model: str, files: tuple[str, ...], **options: Any) -> None:
     _refuse_nothing(scores, files)
     known = recognise(detector, scores, [sound.digest for sound in sounds])
     _refuse_known(scores, known)
+    _mind_the_gate(sounds, detector, options["adapt"])
     new = [sound for sound, is_new in zip(sounds, known.is_new, strict=True) if is_new]
     found = measure(detector, new)
     lines = check_words.describe(found, known, detector)
@@ -83,6 +84,29 @@ def _check_options(files: Sequence[str], options: dict[str, Any]) -> None:
     if files and live:
         raise click.UsageError(f"FILES and --{live[0]} exclude each other.")
     check_seconds(options["seconds"])
+
+
+def _mind_the_gate(sounds: Sequence[SiteSound], detector: Detector, adapt: bool) -> None:
+    """In a room the gate cuts sounds otherwise than a short file does, which is taken whole."""
+    from model.errors import InputError
+    from monitor.session import warn
+
+    room = detector.card.room
+    n_whole = sum(sound.digest is not None for sound in sounds)
+    if room is None or room.missed is None or not n_whole:
+        return
+    files = "1 short file is" if n_whole == 1 else f"{n_whole:,} short files are"
+    better = "One long recording of the sounds there, or --device NAME"
+    if adapt:
+        raise InputError(
+            f"{files} taken whole, and in the room of this model the gate cuts sounds otherwise: "
+            "ranked among these, what a monitor hears would alarm.",
+            f"{better}, can be adapted to.",
+        )
+    warn(
+        f"{files} taken whole, as score takes them; in the room of this model a monitor's gate "
+        f"cuts sounds otherwise. {better}, tells how it fares."
+    )
 
 
 def _refuse_nothing(scores: Sequence[Score], files: Sequence[str]) -> None:

@@ -260,6 +260,36 @@ def test_recordings_learnt_in_a_room_are_known_without_it(
     assert "Nothing new was heard: 60 that the model learnt from." in done.stderr
 
 
+def test_in_a_room_only_what_the_gate_cuts_is_adapted_to(
+    run: Callable[..., Outcome],
+    words_folder: Path,
+    write_words: Callable[..., list[Path]],
+    tmp_path: Path,
+) -> None:
+    """Short files are taken whole, told so, and not ranked among; one long recording is."""
+    rng = np.random.default_rng(0)
+    soundfile.write(tmp_path / "room.wav", 0.003 * rng.normal(size=80_000), 8000)
+    model = tmp_path / "m.offkey"
+    words = ("--no-maps", "--features", "spectrum", "--room", tmp_path / "room.wav")
+    assert run("calibrate", words_folder, "-o", model, *words).returncode == 0
+    files = write_words(tmp_path / "new", 120, 500)
+    pieces = [np.pad(soundfile.read(path)[0], (12_000, 8_000)) for path in files]
+    there = np.concatenate(pieces)
+    there += 0.003 * rng.normal(size=len(there))
+    soundfile.write(tmp_path / "long.wav", there, 8000)
+    before = model.read_bytes()
+    told = run("check", model, *files).stderr
+    assert f"{len(files)} short files are taken whole, as score takes them" in told
+    done = run("check", model, *files, "--adapt")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "One long recording of the sounds there, or --device NAME" in done.stderr
+    assert model.read_bytes() == before
+    done = run("check", model, tmp_path / "long.wav", "--adapt")
+    assert done.returncode == 0, done.stderr
+    assert "whole" not in done.stderr
+    assert model.read_bytes() != before
+
+
 def test_a_model_that_has_become_far_stricter_is_told(
     run: Callable[..., Outcome], model: Path, demo_reference: Path, tmp_path: Path
 ) -> None:
