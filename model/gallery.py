@@ -74,6 +74,10 @@ class Gallery:
     """Digest of each recording's samples, to know it again, shape `(n_recordings,)`; empty in older
     models."""
 
+    def has_learnt(self, digest: int) -> bool:
+        """Whether a recording with this digest of its samples is in the reference."""
+        return bool((self.sound == np.uint64(digest)).any())
+
     def group(self, sound: int) -> str | None:
         """The group of a sound; None where every recording is a group by itself."""
         return self.groups[self.group_of[self.recording[sound]]] if self.groups else None

@@ -60,8 +60,9 @@ def recognise(
     gallery, held_out = detector.gallery, detector.conformity
     if gallery is not None:
         learnt = _among(isolation, reconstruction, gallery.isolation, gallery.reconstruction)
-        known = set(gallery.sound.tolist())
-        learnt[: len(digests)] |= [digest in known for digest in digests]
+        learnt[: len(digests)] |= [
+            digest is not None and gallery.has_learnt(digest) for digest in digests
+        ]
     if detector.original is not None:
         adapted = _among(isolation, reconstruction, held_out.isolation, held_out.reconstruction)
     return Known(copies, learnt & ~copies, adapted & ~copies & ~learnt)

@@ -12,7 +12,7 @@ from itertools import islice, takewhile
 
 import numpy as np
 
-from model.audio import read_recording
+from model.audio import read_recording, sound_digest
 from model.detector import ANOMALOUS, Detector
 from model.errors import AudioError, as_text
 from model.segment import Segment
@@ -36,6 +36,8 @@ class ScoredFile:
     """Why it could not be read, in one sentence."""
     was_cut: bool = False
     """It is longer than the model's duration: only its beginning was scored."""
+    was_learnt: bool = False
+    """The model was fitted on the same recording."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,7 @@ class FileLines:
     """Some of its segments are."""
     problem: str | None
     was_cut: bool
+    was_learnt: bool
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,9 @@ def score_file(path: str, detector: Detector, folder: str = "") -> ScoredFile:
         for number, (segment, score) in enumerate(zip(segments, scores, strict=True), start=1)
     )
     was_cut = cut.mode == "event" and recording.duration_s > cut.duration_s
-    return ScoredFile(heard, was_cut=was_cut)
+    gallery = detector.gallery
+    was_learnt = gallery is not None and gallery.has_learnt(sound_digest(recording.samples))
+    return ScoredFile(heard, was_cut=was_cut, was_learnt=was_learnt)
 
 
 def _unreadable(name: str, detector: Detector) -> Heard:
@@ -167,6 +172,7 @@ def _score_batch(
                 any(heard.score.verdict == ANOMALOUS for heard in scored.heard),
                 scored.problem,
                 scored.was_cut,
+                scored.was_learnt,
             )
         )
     return told

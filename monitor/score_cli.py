@@ -118,11 +118,12 @@ def _write(
     from monitor.session import warn
     from monitor.terminal import stop_on_signals
 
-    files, scored, cut, anomalous, unscored = 0, 0, 0, 0, 0
+    files, scored, cut, anomalous, unscored, learnt = 0, 0, 0, 0, 0, 0
     with stop_on_signals(stop.set), contextlib.closing(run(paths)) as results:
         for result in results:
             files, scored, cut = files + 1, scored + result.n_scored, cut + result.was_cut
             anomalous, unscored = anomalous + result.is_anomalous, unscored + (not result.n_scored)
+            learnt += result.was_learnt
             lines.write(result.text)
             if result.problem:
                 warn(result.problem)
@@ -135,7 +136,9 @@ def _write(
         raise InputError("None of the files could be scored.")
     else:
         recordings = f"{files:,} recording{'' if files == 1 else 's'}"
-        warn(f"{recordings}: {anomalous:,} anomalous, {unscored:,} not scored.")
+        known = f"; {learnt:,} of them the model has learnt from, and seldom finds anomalous"
+        told = f"{anomalous:,} anomalous, {unscored:,} not scored{known if learnt else ''}."
+        warn(f"{recordings}: {told}")
 
 
 def _warn_of_cut(result: FileLines, detector: Detector) -> None:
