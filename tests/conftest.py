@@ -10,19 +10,21 @@ import csv
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import scipy.linalg  # noqa: F401  # loaded before it is limited
 import soundfile
 from numpy.typing import NDArray
 
 from calibrate.fitting import Settings, calibrate, fit_detector
 from calibrate.groups import group_recordings
 from calibrate.reference import Reference, read_reference
+from calibrate.threads import one_core_each
 from model.detector import Detector
 from model.features import Spectrum
 from model.files import find_recordings
@@ -30,6 +32,16 @@ from model.segment import Segmentation
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _one_core() -> Iterator[None]:
+    """Keep linear algebra here on one core: processes of tests share the cores, and threads spin.
+
+    What is run in a process of its own has as many as anybody's.
+    """
+    with one_core_each():
+        yield
 
 
 @pytest.fixture(scope="session")
