@@ -63,7 +63,7 @@ class FakeStream:
 
     def _bring(self) -> None:
         data = np.zeros((100, 2), np.float32)
-        while not self._over.wait(0.005):
+        while not (self._over.wait(0.005) or self.audio.is_over):
             data[50, 1] = -self.audio.peaks[self.asked["device"]]
             self.asked["callback"](data, 100, None, SimpleNamespace())
 
@@ -91,6 +91,7 @@ class FakePortAudio:
         self.hanging: set[int] = set()
         self.released = threading.Event()
         self.most_at_once = 100
+        self.is_over = False
 
     def query_devices(self) -> list[dict[str, Any]]:
         """List devices."""
@@ -120,6 +121,7 @@ def audio(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakePortAudio]:
     monkeypatch.setattr(levelprobe, "PATIENCE_S", 0.3)
     monkeypatch.setattr(levelprobe, "TURN_S", 0.05)
     yield fake
+    fake.is_over = True  # as streams end with the process of a probe
     fake.released.set()
 
 
