@@ -909,7 +909,9 @@ def test_daemon_killed_or_its_only_sink_unloaded(audio: FakePortAudio, running: 
     device.active = False
     collector.wait_for(type="state", state="stalled")
     assert audio.clock.now == before_s
-    wait_until(lambda: audio.refreshed > 0 and stream.snapshot.state == "reconnecting")
+    # Only then does the pause count from the time that stands still here.
+    wait_until(lambda: "attempt 1 failed" in stream.snapshot.detail)
+    assert (audio.refreshed, stream.snapshot.state) == (1, "reconnecting")
     assert len(audio.streams) == 1
     audio.names, audio.inputs, audio.rates = whole
     audio.clock.now += 1.5
