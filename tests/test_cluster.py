@@ -20,6 +20,8 @@ from model.errors import InputError
 from model.storage import read_model
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
+ONE_FRONT_END = ("--features", "spectrum")
+"""Where nothing hangs on the choice, which takes most of the time."""
 
 
 @pytest.fixture
@@ -76,10 +78,11 @@ def test_a_killed_worker_costs_time_only(
     cluster: Any, some_sixes: Path, offkey: Command, tmp_path: Path
 ) -> None:
     """A worker that is killed with work in hand changes nothing in the model."""
-    home = calibrated(offkey, some_sixes, tmp_path / "home.offkey")
+    home = calibrated(offkey, some_sixes, tmp_path / "home.offkey", *ONE_FRONT_END)
     model = tmp_path / "away.offkey"
     command = [str(Path(sys.executable).with_name("offkey")), "calibrate", str(some_sixes)]
     command += ["-o", str(model), "--no-maps", "--dask", cluster.scheduler_address]
+    command += ONE_FRONT_END
     with cluster.get_client() as client, subprocess.Popen(command) as process:
         pids = client.run(os.getpid)
         busy: list[str] = []

@@ -58,10 +58,10 @@ class Report(Page):
         return {one["request"]["url"].partition(":")[0] for one in asked}
 
 
-@pytest.fixture
-def devtools(tmp_path: Path) -> Iterator[str]:
+@pytest.fixture(scope="module")
+def devtools(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Start Chromium; give the address of its DevTools."""
-    with chromium(tmp_path / "profile") as where:
+    with chromium(tmp_path_factory.mktemp("chromium") / "profile") as where:
         yield where
 
 
@@ -77,6 +77,7 @@ async def opened(devtools: str, path: Path, width: int, scheme: str) -> AsyncIte
         await page.call("Page.navigate", url=path.as_uri())
         await page.wait_for("document.body?.dataset.ready === 'yes'")
         yield page
+        await page.call("Page.navigate", url="about:blank")  # the next test begins from nothing
 
 
 def in_chromium(
