@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import nullcontext
 from types import TracebackType
@@ -113,9 +114,11 @@ def calibrate(
     settings = _settings(options)
     check_writable(model, options["replace"])
     marked = _marked(model) if options["add_marked"] else ()
-    if marked and settings.features == AUTO:
-        # The marks were kept as that model's front end heard them: another may need a higher rate.
-        settings = replace(settings, features=read_model(model).front_end.name)
+    if marked and os.path.exists(model):
+        heard_by = read_model(model)
+        _refuse_without_room(heard_by, settings, model)
+        if settings.features == AUTO:  # the marks may have a lower rate than another one needs
+            settings = replace(settings, features=heard_by.front_end.name)
     with Progress() as progress:
         detector = calibrate_on(reference, settings, progress, marked, cluster)
     detector, lost_names = _keep_names(detector, model)
@@ -198,6 +201,21 @@ def _keep_names(detector: Any, path: str) -> tuple[Any, tuple[str, ...]]:
         return detector, ()
     clusters, lost = detector.clusters.named_like(old.clusters)
     return replace(detector, clusters=clusters), lost
+
+
+def _refuse_without_room(detector: Detector, settings: Settings, path: str) -> None:
+    """Marks of a model with a room have its noise: recordings without it would lie beside them."""
+    from model.errors import InputError, as_word, shown
+
+    room = detector.card.room
+    if room is None or settings.room is not None:
+        return
+    snr = "" if room.snr_db is None else f" --snr {room.snr_db:g}"
+    raise InputError(
+        f"{shown(path)} was calibrated in the room {shown(room.name)}, and its marks were heard in "
+        "one: the recordings need it, too.",
+        f"Add --room {as_word(room.name)}{snr}, or another room.",
+    )
 
 
 def _marked(path: str) -> tuple[MarkedSound, ...]:

@@ -52,6 +52,7 @@ from calibrate.roomfolds import held_out_by_folds, held_out_by_group
 from calibrate.settings import Settings
 from model.conformity import Conformity, check_false_alarm_rate, resolve_false_alarm_rate
 from model.detector import Detector
+from model.errors import InputError, shown
 from model.features import FrontEnd
 from model.files import FoundFiles, find_recordings
 from model.marks import MarkedSound, is_mark
@@ -158,6 +159,7 @@ def _fit_and_hold_out(
     features, segmentation, jobs = reference.features, settings.segmentation, settings.jobs
     in_time = is_in_time(count_groups(reference, groups), segmentation)
     folds = _folds(reference, groups, segmentation)
+    _refuse_one_alone(reference, groups, folds)
     sound = reference.sound
     n_held_out = len(np.unique(sound[folds >= 0]))
     rate = resolve_false_alarm_rate(settings.false_alarm_rate, n_held_out)
@@ -194,6 +196,21 @@ def _folds(reference: Reference, groups: Groups, segmentation: Segmentation) -> 
     sizes = np.bincount(others[others >= 0])
     theirs = len(sizes) if len(sizes) < MOST_FOLDS else int(np.argmin(sizes))
     return np.append(others, np.full(np.count_nonzero(marked), theirs))
+
+
+def _refuse_one_alone(reference: Reference, groups: Groups, folds: Folds) -> None:
+    """Raise InputError where all sounds but one are held out together."""
+    sizes = np.bincount(folds[folds >= 0])
+    largest = int(np.argmax(sizes))
+    left = sizes.sum() - sizes[largest]
+    if left > 1:
+        return
+    name = groups.of_recording[reference.recording[np.flatnonzero(folds == largest)[0]]]
+    raise InputError(
+        f"All recordings{' but one' if left else ''} belong to one group, {shown(name)}: without "
+        "it there is nothing left to learn from.",
+        "Add recordings of other groups, or say with --group what they have in common.",
+    )
 
 
 class _Steps:

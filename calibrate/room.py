@@ -14,12 +14,14 @@ would be of noise that their detectors know, and the promise too good.
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import sys
 import tempfile
 import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path, PurePath
 
 import numpy as np
@@ -37,7 +39,7 @@ from model.audio import (
     too_low,
 )
 from model.card import ModelCard, RoomUsed
-from model.errors import AudioError, InputError, as_text, shown
+from model.errors import AudioError, InputError, as_text, as_word, shown
 from model.features import FrontEnd, make_front_end
 from model.segment import Segmentation
 
@@ -70,6 +72,11 @@ class Room:
     """Where folds are pieces in time, of recordings cut like this: each piece hears its own part.
     """
     clipped: bool = False
+
+    @cached_property
+    def level(self) -> float | None:
+        """In dB relative to full scale; None for silence."""
+        return level_dbfs(self.samples)
 
     def at(self, rate_hz: int) -> Room:
         """The same room at another rate. Raises AudioError where its own is lower."""
@@ -140,20 +147,19 @@ class Room:
         )
         if self.snr_db is not None:
             level = level_dbfs(samples if sound is None else sound)
-            room = level_dbfs(self.samples)
-            if level is None or room is None:
+            if level is None or self.level is None:
                 return samples
-            piece = piece * np.float32(10 ** ((level - self.snr_db - room) / 20))
+            piece = piece * np.float32(10 ** ((level - self.snr_db - self.level) / 20))
         mixed: Samples = (samples + piece).astype(np.float32, copy=False)
         return mixed
 
     def used(self, front_end: FrontEnd, recorded_hz: int | None, missed: int | None) -> RoomUsed:
         """What the card keeps of it; `recorded_hz` is the lowest rate among the recordings."""
-        duration_s, level = front_end.duration_s, level_dbfs(self.samples)
+        duration_s = front_end.duration_s
         return RoomUsed(
             name=as_text(PurePath(self.name).name),
             duration_s=len(self.samples) / self.rate_hz,
-            level_dbfs=0.0 if level is None else level,
+            level_dbfs=self.level or 0.0,
             snr_db=self.snr_db,
             digest=self.digest,
             is_held_out=self.n_parts > 1,
@@ -222,7 +228,7 @@ def room_of(card: ModelCard, path: str | None) -> Room | None:
         raise InputError(
             f"This model was calibrated in the room {shown(used.name)}, which belongs to what it "
             "knows of the recordings.",
-            f"Add --room {shown(used.name)}, or leave --reference out.",
+            f"Add --room {as_word(used.name)}, or leave --reference out.",
         )
     room = read_room(path, used.snr_db, card.seed)
     if room.digest != used.digest:
@@ -251,9 +257,10 @@ def _checked(room: Room, snr_db: float | None, seed: int) -> Room:
     """The room without its mean. Raises InputError where it is none."""
     seconds, state = len(room.samples) / room.rate_hz, input_state(room.samples)
     if seconds < SHORTEST_S:
+        is_long = f"{math.floor(1000 * seconds) / 1000:g} s long"
         raise InputError(
-            f"The room {shown(room.name)} is {seconds:.1f} s long: it takes at least "
-            f"{SHORTEST_S:g} s, better ten.",
+            f"The room {shown(room.name)} is {is_long}: it takes at least {SHORTEST_S:g} s, better "
+            "ten.",
             "offkey room -o room.flac records it.",
         )
     if state is not None:

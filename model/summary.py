@@ -154,9 +154,19 @@ def _room(room: RoomUsed, front_end: FrontEnd, recordings: int) -> list[str]:
             "each is heard whole, and as the gate cuts it there; it does not open for "
             f"{room.missed:,} of {recordings:,}"
         )
-        if share_of(room.missed, recordings).low > _MANY_MISSED:
-            sentences.append("too many are lost in the noise: bring the microphone nearer to them")
+        sentences += _missed(room, recordings)
     return _rows("room", *sentences)
+
+
+def _missed(room: RoomUsed, recordings: int) -> list[str]:
+    """What to do where the gate does not open for many."""
+    if share_of(room.missed or 0, recordings).low <= _MANY_MISSED:
+        return []
+    many = "all" if room.missed == recordings else "many"
+    nearer = "bring the microphone nearer to them"
+    if room.snr_db is not None:
+        nearer = f"{room.snr_db:g} dB above it are too few, as of a microphone that is too far away"
+    return [f"a monitor there would miss {many}: {nearer}"]
 
 
 def _gate(segmentation: Segmentation) -> list[str]:

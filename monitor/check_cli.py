@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 from collections.abc import Callable, Sequence
@@ -56,12 +57,13 @@ def check(model: str, files: tuple[str, ...], **options: Any) -> None:
     _refuse_nothing(scores, files)
     known = recognise(detector, scores, [sound.digest for sound in sounds])
     _refuse_known(scores, known)
-    _mind_the_gate(sounds, detector, options["adapt"])
+    is_adaptable = _mind_the_gate(sounds, detector, options["adapt"])
     new = [sound for sound, is_new in zip(sounds, known.is_new, strict=True) if is_new]
     found = measure(detector, new)
     lines = check_words.describe(found, known, detector)
     if not options["adapt"]:
-        lines += check_words.what_to_do(found, detector, model, _heard_by(files, options))
+        heard_by = _heard_by(files, options)
+        lines += check_words.what_to_do(found, detector, model, heard_by, is_adaptable)
         click.echo("\n".join(lines))
         return
     # First the work, then the words: a reader that has gone takes nothing away.
@@ -86,15 +88,19 @@ def _check_options(files: Sequence[str], options: dict[str, Any]) -> None:
     check_seconds(options["seconds"])
 
 
-def _mind_the_gate(sounds: Sequence[SiteSound], detector: Detector, adapt: bool) -> None:
-    """In a room the gate cuts sounds otherwise than a short file does, which is taken whole."""
+def _mind_the_gate(sounds: Sequence[SiteSound], detector: Detector, adapt: bool) -> bool:
+    """In a room the gate cuts sounds otherwise than a short file does, which is taken whole.
+
+    Says whether the model can be adapted to these sounds; raises InputError where it is asked to
+    and cannot.
+    """
     from model.errors import InputError
     from monitor.session import warn
 
     room = detector.card.room
     n_whole = sum(sound.digest is not None for sound in sounds)
     if room is None or room.missed is None or not n_whole:
-        return
+        return True
     files = "1 short file is" if n_whole == 1 else f"{n_whole:,} short files are"
     better = "One long recording of the sounds there, or --device NAME"
     if adapt:
@@ -107,6 +113,7 @@ def _mind_the_gate(sounds: Sequence[SiteSound], detector: Detector, adapt: bool)
         f"{files} taken whole, as score takes them; in the room of this model a monitor's gate "
         f"cuts sounds otherwise. {better}, tells how it fares."
     )
+    return False
 
 
 def _refuse_nothing(scores: Sequence[Score], files: Sequence[str]) -> None:
@@ -228,9 +235,13 @@ def _collector(sounds: list[SiteSound], warn: Callable[[str], None]) -> Sink:
 
 
 def _heard_by(files: Sequence[str], options: dict[str, Any]) -> list[str]:
-    """The words of the command by which the sounds were heard."""
-    live = [(name, options[name]) for name in ("device", "channel", "rehearse")]
-    return [*files, *(word for name, value in live if value for word in (f"--{name}", str(value)))]
+    """The words of the command by which the sounds were heard, to be typed."""
+    from model.errors import as_word
+
+    live = [(name, options[name]) for name in ("device", "channel", "rehearse", "speed")]
+    texts = [(name, "max" if value == math.inf else str(value)) for name, value in live if value]
+    words = (word for name, text in texts for word in (f"--{name}", as_word(text)))
+    return [*map(as_word, files), *words]
 
 
 def _adapt(

@@ -51,7 +51,8 @@ def describe(found: Agreement, known: Known, detector: Detector) -> list[str]:
         means += " They differ a little, as said above, and do not alarm more for it."
     room = detector.card.room
     if room is not None and found.quieter.share >= OFTEN:
-        means += f" It learnt them in the noise of {shown(room.name)}: without, they are odd to it."
+        name = shown(room.name)
+        means += f" It learnt them in the noise of {name}: without, or with less, they are odd."
     return [*lines, "", *textwrap.wrap(means, _WIDTH)]
 
 
@@ -109,14 +110,19 @@ def _chance(p: float) -> str:
 
 
 def what_to_do(
-    found: Agreement, detector: Detector, path: str, heard_by: Sequence[str]
+    found: Agreement,
+    detector: Detector,
+    path: str,
+    heard_by: Sequence[str],
+    is_adaptable: bool = True,
 ) -> list[str]:
     """Next steps, with their commands; none where the promise holds.
 
-    `heard_by` are the files, or the options, by which the sounds were heard.
+    `heard_by` are the words of a command, files or options, by which the sounds were heard. Where
+    files were taken whole, `is_adaptable` says whether the model can be adapted to them.
     """
     kind, model, what = advice(found), as_word(path), detector.sounds
-    again = " ".join(["offkey check", model, *map(as_word, heard_by)])
+    again = " ".join(["offkey check", model, *heard_by])
     if kind == "nothing":
         return []
     if kind in ("few", "fewer"):
@@ -134,6 +140,8 @@ def what_to_do(
             "  offkey room -o room.flac",
             f"  offkey calibrate RECORDINGS -o {model} --room room.flac --replace",
         ]
+    if not is_adaptable:
+        return steps
     needed = sounds_needed(found.rate)
     more = "" if found.scored >= needed else f"; it takes {needed:,}"
     return [

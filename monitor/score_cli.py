@@ -114,7 +114,7 @@ def _write(
     stop: Stop,
     must_score: bool = True,
 ) -> None:
-    from model.errors import InputError
+    from model.errors import InputError, shown
     from monitor.session import warn
     from monitor.terminal import stop_on_signals
 
@@ -136,9 +136,13 @@ def _write(
         raise InputError("None of the files could be scored.")
     else:
         recordings = f"{files:,} recording{'' if files == 1 else 's'}"
-        known = f"; {learnt:,} of them the model has learnt from, and seldom finds anomalous"
-        told = f"{anomalous:,} anomalous, {unscored:,} not scored{known if learnt else ''}."
-        warn(f"{recordings}: {told}")
+        told = f"{recordings}: {anomalous:,} anomalous, {unscored:,} not scored"
+        if learnt:
+            how = ", and seldom finds anomalous"
+            if detector.card.room is not None:
+                how = f" in the noise of {shown(detector.card.room.name)}"
+            told += f"; {learnt:,} of them the model has learnt from{how}"
+        warn(f"{told}.")
 
 
 def _warn_of_cut(result: FileLines, detector: Detector) -> None:

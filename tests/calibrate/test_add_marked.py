@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from calibrate.fitting import Settings, calibrate
 from calibrate.marked import add_marked
 from calibrate.reference import Reference, read_reference
+from model.card import RoomUsed
 from model.detector import Detector, Score
 from model.errors import InputError, OffkeyError
 from model.features import Spectrum
@@ -324,6 +325,28 @@ def test_the_command_takes_marks_in_and_says_so(
     again = read_model(model)
     assert again.card.reference_digest == first.card.reference_digest
     np.testing.assert_array_equal(again.conformity.isolation, first.conformity.isolation)
+
+
+def test_marks_heard_in_a_room_need_the_room(
+    offkey: Run, model: Path, words_folder: Path, tmp_path: Path
+) -> None:
+    """A model with a room takes no marks in without one: beside clean words they would be odd."""
+    room = RoomUsed("my room.wav", 12.0, -50.0, 20.0, "0" * 64)
+    detector = read_model(model)
+    write_model(model, replace(detector, card=replace(detector.card, room=room)))
+    before = model.read_bytes()
+    words = ("calibrate", words_folder, "-o", model, "--no-maps", "--replace", "--add-marked")
+    done = offkey(*words)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Add --room 'my room.wav' --snr 20" in done.stderr
+    assert model.read_bytes() == before
+    noise = 0.001 * np.random.default_rng(0).normal(size=20_000)
+    soundfile.write(tmp_path / "my room.wav", noise, 8000)
+    done = offkey(*words, "--room", tmp_path / "my room.wav", "--snr", "20")
+    assert done.returncode == 0, done.stderr
+    made = read_model(model).card
+    assert made.room is not None
+    assert (len(made.marked), made.recordings, made.room.missed) == (3, 63, 0)
 
 
 def test_without_the_option_marks_are_left_out_and_that_is_said(

@@ -77,7 +77,11 @@ def test_what_is_lost_in_a_loud_room_is_told(
     assert detector.card.segments == 60
     said = " ".join(describe(detector).split())
     assert "it does not open for 20 of 40" in said
-    assert "bring the microphone nearer" in said
+    assert "would miss many: bring the microphone nearer" in said
+    far = replace(detector.card.room, missed=40, snr_db=3.0)
+    detector = replace(detector, card=replace(detector.card, room=far))
+    said = " ".join(describe(detector).split())
+    assert "would miss all: 3 dB above it are too few" in said
     write_model(tmp_path / "m.offkey", detector)
     assert read_model(tmp_path / "m.offkey").card == detector.card
 

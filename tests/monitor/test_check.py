@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from model.detector import ANOMALOUS, NORMAL, Detector, Score
 from model.segment import Segment
 from model.storage import read_model, write_model
 from monitor.check import SiteSound, advice, distance_to, kolmogorov, measure
+from monitor.check_words import what_to_do
 
 Samples = NDArray[np.float32]
 Outcome = subprocess.CompletedProcess[str]
@@ -143,6 +145,40 @@ def test_check_says_what_to_expect_and_what_differs(
     assert "larger than in the reference" in said
     assert "--adapt" in said
     assert max(len(line) for line in said.splitlines() if not line.startswith("  off")) <= 80
+
+
+def test_the_next_step_is_a_command_that_works(
+    run: Callable[..., Outcome], model: Path, noisy: Path, tmp_path: Path
+) -> None:
+    """What it says to type after listening to a rehearsed microphone is understood, as it is."""
+    pieces = [
+        np.pad(soundfile.read(path)[0], (4000, 4000)) for path in sorted(noisy.glob("*.flac"))[:130]
+    ]
+    site = tmp_path / "my site.wav"
+    soundfile.write(
+        site, np.concatenate(pieces), soundfile.info(next(noisy.glob("*.flac"))).samplerate
+    )
+    done = run("check", model, "--rehearse", site, "--speed", "max", "--seconds", "3000")
+    (line,) = [line for line in done.stdout.splitlines() if line.endswith("--adapt")]
+    program, *words = shlex.split(line)
+    assert (program, words[2:]) == (
+        "offkey",
+        ["--rehearse", str(site), "--speed", "max", "--adapt"],
+    )
+    done = run(*words, "--seconds", "3000")
+    assert done.returncode == 0, done.stderr
+
+
+def test_what_cannot_be_adapted_to_is_not_advised(
+    word_detector: Detector,
+) -> None:
+    """Where files were taken whole in a room, `--adapt` is no next step."""
+    odd = [SiteSound(scored_as(word_detector, 9.0, 9.0), None) for _ in range(50)]
+    found = measure(word_detector, odd)
+    for is_adaptable in (True, False):
+        steps = what_to_do(found, word_detector, "m.offkey", ["site"], is_adaptable)
+        assert ("--adapt" in " ".join(steps)) == is_adaptable
+        assert "offkey record" in " ".join(steps)
 
 
 def test_adapting_keeps_the_promise_and_the_way_back(
