@@ -99,6 +99,7 @@ def calibrated_on(sixes: Reference) -> Callable[[NDArray[np.bool_]], Detector]:
             names=tuple(sixes.names[i] for i in chosen),
             features=sixes.features[chosen],
             recording=np.arange(len(chosen)),
+            window=np.zeros(len(chosen), np.int64),
         )
         groups = group_recordings(part.names)
         return fit_detector(part, groups, Spectrum(), Settings(maps=False))

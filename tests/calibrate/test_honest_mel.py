@@ -37,6 +37,7 @@ def calibrated_on(sixes: Reference, mask: NDArray[np.bool_]) -> Detector:
         names=tuple(sixes.names[i] for i in chosen),
         features=sixes.features[chosen],
         recording=np.arange(len(chosen)),
+        window=np.zeros(len(chosen), np.int64),
     )
     groups = group_recordings(part.names)
     return fit_detector(part, groups, make_front_end("mel", 1.0), Settings(maps=False))

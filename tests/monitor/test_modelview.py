@@ -90,8 +90,9 @@ def test_every_word_is_seen_at_eighty_columns(
 ) -> None:
     """From 80 columns on the whole summary is read by scrolling down alone, to its last line."""
     detector = {"spectrum": demo_detector, "mel": mel_detector}[front_end]
-    clipped = tuple(Path(path).name for path in detector.card.clipped)
-    detector = replace(detector, card=replace(detector.card, clipped=clipped))
+    card = detector.card
+    clipped, offset = (tuple(Path(p).name for p in paths) for paths in (card.clipped, card.offset))
+    detector = replace(detector, card=replace(card, clipped=clipped, offset=offset))
 
     async def steps(app: MonitorApp, pilot: Pilot[object]) -> None:
         await pilot.press("i")

@@ -95,7 +95,8 @@ def test_inspect_lists_every_cluster(run: Run, demo_model: Path, demo_detector: 
 def test_inspect_keeps_to_eighty_columns(run: Run, mel_model: Path, mel_detector: Detector) -> None:
     """Whatever names clusters and groups have, no line is wider; but no path is cut in two."""
     text = run("inspect", mel_model).stdout
-    paths = {f"  {path}" for path in mel_detector.card.clipped}
+    card = mel_detector.card
+    paths = {f"  {path}" for path in (*card.clipped, *card.offset)}
     assert {line for line in text.splitlines()[1:] if len(line) > 80} <= paths
     given = ["w" * 40, "late hiss, as of a valve that sticks", *[None] * 8]
     clusters = replace(
@@ -117,6 +118,7 @@ def test_inspect_keeps_to_eighty_columns(run: Run, mel_model: Path, mel_detector
         cut=12,
         skipped=(("night/" * 20 + "evening.flac", "a copy of morning.flac"),),
         clipped=("noon.flac",),
+        offset=("noon.flac",),
     )
     text = describe(replace(mel_detector, clusters=clusters, card=card))
     wide = [line for line in text.splitlines() if len(line) > 80]
