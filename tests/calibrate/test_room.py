@@ -300,7 +300,7 @@ def test_what_is_doubtful_about_a_room_is_said(
 ) -> None:
     """A room that clips, that ends below what is listened to, or that has a lower rate, is told."""
     (tmp_path / "words").mkdir()
-    for i in range(30):
+    for i in range(20):
         soundfile.write(tmp_path / "words" / f"{i:02}.wav", make_word(i, 16000), 16000)
     room = pink(0, 12, 8000)
     soundfile.write(tmp_path / "low.wav", room, 8000)

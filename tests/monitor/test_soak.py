@@ -24,7 +24,10 @@ from monitor.stream import Stream
 Samples = NDArray[np.float32]
 MINUTES = 10
 STATUS = Path("/proc/self/status")
-pytestmark = pytest.mark.skipif(not STATUS.exists(), reason="there is no /proc here")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not STATUS.exists(), reason="there is no /proc here"),
+]
 
 
 @pytest.fixture(scope="module")
