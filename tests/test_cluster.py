@@ -74,6 +74,7 @@ def test_a_cluster_gives_the_same_model(
         check_same(away, home)
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_time_only(
     cluster: Any, some_sixes: Path, offkey: Command, tmp_path: Path
 ) -> None:

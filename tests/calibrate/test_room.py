@@ -126,7 +126,14 @@ def test_a_short_room_goes_to_and_fro_without_a_jump() -> None:
     assert np.abs(piece[-4000:]).max() > 0.05
 
 
-@pytest.mark.parametrize(("name", "snr_db"), [("spectrum", 10), ("mel", 20), ("mel", 10)])
+@pytest.mark.parametrize(
+    ("name", "snr_db"),
+    [
+        pytest.param("spectrum", 10, marks=pytest.mark.slow),
+        pytest.param("mel", 20, marks=pytest.mark.slow),
+        ("mel", 10),
+    ],
+)
 def test_new_speakers_in_noise_alarm_as_promised(
     six_folder: Path, name: str, snr_db: float
 ) -> None:

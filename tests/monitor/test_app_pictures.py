@@ -128,7 +128,13 @@ def tell_all(story: Story, size: tuple[int, int]) -> Told:
     return together(drawn)
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
+@pytest.mark.parametrize(
+    "size",
+    [
+        pytest.param(size, id=f"{size[0]}x{size[1]}", marks=[pytest.mark.slow] * (size == SIZES[1]))
+        for size in SIZES
+    ],
+)
 @pytest.mark.parametrize("story", ALL)
 def test_every_state_looks_as_it_did(
     story: str, size: tuple[int, int], pytestconfig: pytest.Config

@@ -385,6 +385,7 @@ def check_loss_at_the_end(ended: Ended, sentence: str) -> None:
 # --- while all is well ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_played_file_is_heard_as_it_is_replayed(
     run: Run, parse: Parse, demo_model: Path, pulse: Pulse, start_monitor: Start, played: Path
 ) -> None:
