@@ -5,7 +5,7 @@ themes at three sizes, and at the smallest also without colours and in the termi
 Everything on the screen is made up (app_still.py, app_sounds.py), so that nothing of it hangs on a
 clock, a processor or a fit. When the screen was changed on purpose:
 
-    python -m pytest tests/monitor/test_app_pictures.py --update-pictures
+    python -m pytest tests/monitor/test_app_pictures.py -m '' --update-pictures
 
 then look at what `git diff tests/monitor/pictures` says before it is committed. The pictures were
 made with the version of Textual that pictures/textual.txt names. Another version may draw frames,
