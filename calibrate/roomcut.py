@@ -32,7 +32,8 @@ def cut_in_room(
     if segmentation.mode == "continuous" or recording.state is not None:
         return segments
     longest = round(segmentation.duration_s * recording.rate_hz)
-    return segments + cut_by_gate(recording.samples[:longest], path, segmentation, room)
+    heard = cut_by_gate(recording.samples[:longest], path, segmentation, room)
+    return segments + heard[:MOST_CUTS]
 
 
 def cut_by_gate(
@@ -53,11 +54,10 @@ def cut_by_gate(
     stream = room.around(alone, path, samples if sound is None else sound, part)
     segmenter = make_segmenter(segmentation, room.rate_hz)
     begin_s, end_s = before / room.rate_hz, (before + len(samples)) / room.rate_hz
-    heard = [
+    return [
         segment
         for segment in (*segmenter.push(Block(stream, 0)), *segmenter.flush())
         if not segment.reason
         and segment.start_s < end_s
         and segment.start_s + segment.duration_s > begin_s
     ]
-    return heard[:MOST_CUTS]

@@ -151,8 +151,8 @@ def _room(room: RoomUsed, front_end: FrontEnd, recordings: int) -> list[str]:
         )
     if room.missed is not None:
         sentences.append(
-            "each is heard whole, and as the gate cuts it there; it does not open for "
-            f"{room.missed:,} of {recordings:,}"
+            "each is heard whole, and as the gate cuts it there; it opens for "
+            f"{recordings - room.missed:,} of {recordings:,}"
         )
         sentences += _missed(room, recordings)
     return _rows("room", *sentences)

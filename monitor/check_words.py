@@ -51,8 +51,7 @@ def describe(found: Agreement, known: Known, detector: Detector) -> list[str]:
         means += " They differ a little, as said above, and do not alarm more for it."
     room = detector.card.room
     if room is not None and found.quieter.share >= OFTEN:
-        name = shown(room.name)
-        means += f" It learnt them in the noise of {name}: without, or with less, they are odd."
+        means += f" It learnt them in the noise of {shown(room.name)}: here there is less of it."
     return [*lines, "", *textwrap.wrap(means, _WIDTH)]
 
 
